@@ -1,0 +1,38 @@
+//! The only place of this program that reads a clock.
+
+use quorate_proto::{Micros, WallMicros};
+use rustix::time::{ClockId, clock_gettime};
+
+/// A reading of the clock that measures spans: it starts with the machine, runs in suspend, and never jumps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(pub Micros);
+
+impl Tick {
+    /// The span since an earlier reading, or zero where that one is later.
+    pub fn since(self, earlier: Self) -> Micros {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The reading `span` later.
+    #[must_use]
+    pub fn after(self, span: Micros) -> Self {
+        Self(self.0 + span)
+    }
+}
+
+/// Reads the clock that measures spans (`CLOCK_BOOTTIME`; a result's age must count a suspended hour).
+pub fn tick() -> Tick {
+    let time = clock_gettime(ClockId::Boottime);
+    Tick(Micros(micros(time.tv_sec, time.tv_nsec)))
+}
+
+/// Reads the wall clock. For people; decides nothing.
+pub fn wall() -> WallMicros {
+    let time = clock_gettime(ClockId::Realtime);
+    WallMicros(i64::try_from(micros(time.tv_sec, time.tv_nsec)).unwrap_or(i64::MAX))
+}
+
+fn micros(seconds: i64, nanoseconds: i64) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(nanoseconds).unwrap_or(0) / 1_000)
+}

@@ -1,0 +1,20 @@
+//! The agent of Quorate: probes WebSocket endpoints from where it stands and streams signed results to an aggregator.
+//!
+//! ```text
+//! schedule -> probe -> outcome -> sign (batch) -> spool -> uplink
+//! ```
+//!
+//! Stages do not import each other; `run.rs` wires them.
+
+pub mod check;
+pub mod clock;
+pub mod egress;
+pub mod health;
+pub mod limits;
+pub mod probe;
+pub mod run;
+pub mod schedule;
+pub mod sign;
+pub mod spool;
+pub mod state;
+pub mod uplink;

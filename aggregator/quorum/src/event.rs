@@ -1,0 +1,95 @@
+//! What the engine is told.
+
+use quorate_proto::{AgentKey, BootEpoch, MonitorId, Region, Sequence};
+
+use crate::{Moment, Policy, Verdict};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A monitor is there, or its policy changed. What is known of it is kept.
+    Configure {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// Who votes on it, and how.
+        policy: Policy,
+    },
+    /// A monitor is gone.
+    Remove {
+        /// Which monitor.
+        monitor: MonitorId,
+    },
+    /// After a start, before any observation: what was last decided. The verdict is held until regions have fresh
+    /// votes or the policy's grace is over.
+    Restore {
+        /// Which monitor; it must be configured.
+        monitor: MonitorId,
+        /// What was last decided.
+        verdict: Verdict,
+        /// Since when.
+        since: Moment,
+    },
+    /// An agent reported its health.
+    Heartbeat {
+        /// Which agent.
+        agent: AgentKey,
+        /// Its region, as enrolled.
+        region: Region,
+        /// The revision of the assignments that it works under.
+        revision: u64,
+        /// Whether it doubts itself.
+        sick: bool,
+    },
+    /// An agent was revoked: what it said does not count any more.
+    Forget {
+        /// Which agent.
+        agent: AgentKey,
+    },
+    /// A check was made.
+    Observed(Observation),
+    /// Nothing happened, and time passed.
+    Tick,
+}
+
+/// One check, as the engine sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Which monitor.
+    pub monitor: MonitorId,
+    /// The region of the agent, as enrolled.
+    pub region: Region,
+    /// When the check began, by the aggregator's clock: the moment of receipt less the measured age and duration.
+    pub started: Moment,
+    /// When the check ended, by the aggregator's clock.
+    pub ended: Moment,
+    /// What it found.
+    pub finding: Finding,
+    /// The revision of the assignments under which it was made.
+    pub revision: u64,
+    /// Where the evidence is.
+    pub source: Source,
+}
+
+/// What a check found, as far as it decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed,
+    /// The agent itself was at fault: it says nothing of the monitor.
+    AgentsOwnFault,
+}
+
+/// Where the evidence of a vote is: a signed unit, and the place of the result in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Who signed it.
+    pub agent: AgentKey,
+    /// Since which start of the agent.
+    pub epoch: BootEpoch,
+    /// The unit's place in the epoch.
+    pub sequence: Sequence,
+    /// The result's place in the unit.
+    pub index: u16,
+}

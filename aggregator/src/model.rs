@@ -1,0 +1,19 @@
+//! The aggregator's own vocabulary: what its stages say to each other and what its faces show.
+//!
+//! Everything that a face or a webhook shows serializes to the JSON that is documented for it, so that an incident
+//! looks the same in the API, in an alert and in the store.
+
+pub mod agent;
+pub mod alert;
+pub mod incident;
+pub mod intake;
+pub mod rfc3339;
+pub mod secret;
+pub mod view;
+
+pub use agent::{AgentRecord, JoinToken, Roster};
+pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
+pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence};
+pub use intake::{Admin, AdminError, Attempt, Intake, Push};
+pub use secret::Secret;
+pub use view::{AgentView, Counts, MonitorView, RegionView, Snapshot, StorageState};

@@ -1,0 +1,143 @@
+//! What the faces show: a picture of the present, made by the core and read without waiting for it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use quorate_proto::{AgentKey, AgentName, Micros, MonitorId, Region, WallMicros};
+use quorate_quorum::{Verdict, Vote};
+
+use super::Incident;
+
+/// A picture of the present. Replaced as a whole, at most five times a second.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When it was made.
+    pub at: WallMicros,
+    /// The assignments' revision in force.
+    pub revision: u64,
+    /// Every monitor, in the order of the configuration.
+    pub monitors: Vec<Arc<MonitorView>>,
+    /// Every enrolled agent that is not revoked, in order of name.
+    pub agents: Vec<AgentView>,
+    /// Incidents that are not resolved, newest first.
+    pub incidents_open: Vec<Arc<Incident>>,
+    /// Whether the store can be written.
+    pub storage: StorageState,
+    /// Counts since the start, for `/metrics`.
+    pub counts: Counts,
+}
+
+/// One monitor as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitorView {
+    /// Its id.
+    pub id: MonitorId,
+    /// Its name.
+    pub name: String,
+    /// Its URL, without user information.
+    pub url: String,
+    /// The verdict; none before the first.
+    pub verdict: Option<Verdict>,
+    /// Since when.
+    pub since: WallMicros,
+    /// Whether a failure is being confirmed.
+    pub suspect: bool,
+    /// From one scheduled check to the next.
+    pub interval: Micros,
+    /// How the quorum is set, in words, such as `4 of 5 regions for 11s`.
+    pub quorum: String,
+    /// Whether the server's certificate is verified.
+    pub verify_tls: bool,
+    /// Every configured region, in order.
+    pub regions: Vec<RegionView>,
+}
+
+/// One region's standing on one monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegionView {
+    /// Which region.
+    pub region: Region,
+    /// Its vote.
+    pub vote: Vote,
+    /// The latency of its latest check.
+    pub latency: Option<Micros>,
+    /// When its latest check ended.
+    pub last_checked_at: Option<WallMicros>,
+    /// The failure of its latest check: name and detail.
+    pub failure: Option<String>,
+    /// The name of the agent that made it.
+    pub agent: Option<AgentName>,
+}
+
+/// One agent as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentView {
+    /// Its identity.
+    pub key: AgentKey,
+    /// Its name.
+    pub name: AgentName,
+    /// Its region.
+    pub region: Region,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// The address it connects from.
+    pub remote: Option<String>,
+    /// Its program and version.
+    pub software: Option<String>,
+    /// When it was last heard from.
+    pub last_seen_at: Option<WallMicros>,
+    /// Its last report of health.
+    pub health: Option<quorate_proto::frame::Health>,
+    /// When it joined.
+    pub enrolled_at: WallMicros,
+}
+
+/// Whether the store can be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StorageState {
+    /// It can.
+    #[default]
+    Good,
+    /// It cannot, and why.
+    Failing(String),
+}
+
+/// Counts since the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Units stored.
+    pub units_stored: u64,
+    /// Units that were there already.
+    pub units_duplicate: u64,
+    /// Units refused, by the refusal's name.
+    pub units_refused: BTreeMap<&'static str, u64>,
+    /// Checks by region and outcome (`passed` or a failure's name).
+    pub checks: BTreeMap<(Region, &'static str), u64>,
+    /// Results that came too late to decide.
+    pub results_late: u64,
+    /// Results that agents report as lost, by cause.
+    pub results_lost: BTreeMap<&'static str, u64>,
+    /// Confirmations asked for.
+    pub confirmations: u64,
+    /// Verdict changes, by the new verdict.
+    pub verdict_changes: BTreeMap<&'static str, u64>,
+    /// Alerts decided, by event type.
+    pub alerts: BTreeMap<&'static str, u64>,
+    /// Delivery attempts, by channel and outcome (`delivered`, `retry`, `failed`).
+    pub attempts: BTreeMap<(String, &'static str), u64>,
+    /// Deliveries pending, by channel.
+    pub deliveries_pending: BTreeMap<String, u64>,
+    /// Commits made.
+    pub commits: u64,
+    /// Commits that failed.
+    pub commits_failed: u64,
+    /// Seconds from the first failing check to the decision, of each page so far: the buckets of a histogram with the
+    /// bounds [`PAGE_SECONDS_BOUNDS`], the last one being everything.
+    pub page_seconds: Vec<u64>,
+    /// The sum of those seconds.
+    pub page_seconds_sum: f64,
+}
+
+/// Upper bounds, in seconds, of the buckets of the time from first failure to decision; 60 is the promise.
+pub const PAGE_SECONDS_BOUNDS: [f64; 8] = [5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0];

@@ -1,0 +1,125 @@
+//! Every bound of the protocol, each with its reason. Bounds of one binary alone stand in that binary's `limits.rs`.
+
+use crate::time::Micros;
+
+/// Bytes of a monitor's, region's or agent's name: a DNS label's size, so that names fit labels and file names.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Results in one batch. At 100 ms batching, 1,000 monitors at a 10 s interval make about 10 a batch; a backlog is
+/// packed tighter, and at about 100 bytes a result this many stay well under [`UNIT_BYTES_MAX`].
+pub const BATCH_RESULTS_MAX: usize = 256;
+
+/// Bytes of one signed unit. 256 results of the largest allowed detail (see [`DETAIL_BYTES_MAX`] and
+/// [`BODY_EXCERPT_BYTES_MAX`]) do not fit, so a batch is closed by bytes as well as by count.
+pub const UNIT_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a frame that carries one unit: the unit and a little framing.
+pub const UPLOAD_FRAME_BYTES_MAX: usize = UNIT_BYTES_MAX + 64;
+
+/// Bytes of a frame an agent sends on its control stream: a hello or a health report, both small.
+pub const AGENT_CONTROL_FRAME_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a frame the aggregator sends on the control stream. An assignment of thousands of monitors is split into
+/// frames by [`ASSIGNMENTS_PER_FRAME_MAX`]; one monitor may carry a CA file.
+pub const AGGREGATOR_CONTROL_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Monitors in one `Assign` frame: with the largest allowed monitor this stays under the frame's bound.
+pub const ASSIGNMENTS_PER_FRAME_MAX: usize = 32;
+
+/// Monitors that one agent takes. Above it the aggregator's configuration is refused.
+pub const MONITORS_PER_AGENT_MAX: usize = 20_000;
+
+/// Bytes of an acknowledgement frame.
+pub const ACK_FRAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of a frame of the joining dialogue.
+pub const JOIN_FRAME_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a failure's free text. Long enough for a TLS library's longest message.
+pub const DETAIL_BYTES_MAX: usize = 512;
+
+/// Bytes kept of the body of a refused upgrade: the error page's first paragraph names the proxy that wrote it.
+pub const BODY_EXCERPT_BYTES_MAX: usize = 1024;
+
+/// Bytes kept of the `Server` header of a refused upgrade.
+pub const SERVER_HEADER_BYTES_MAX: usize = 128;
+
+/// Bytes of a WebSocket close reason (RFC 6455 section 5.5: a control frame holds 125, of which the code takes two).
+pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// Bytes of a monitor's URL, as most servers limit a request line.
+pub const URL_BYTES_MAX: usize = 4 * 1024;
+
+/// Steps of one monitor.
+pub const STEPS_MAX: usize = 32;
+
+/// Bytes of one step's text or pattern.
+pub const STEP_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Extra request headers of one monitor.
+pub const HEADERS_MAX: usize = 32;
+
+/// Bytes of one extra header, name and value together. A bearer token of 4 KiB is common.
+pub const HEADER_BYTES_MAX: usize = 8 * 1024 + 128;
+
+/// Subprotocols a monitor may offer.
+pub const SUBPROTOCOLS_MAX: usize = 16;
+
+/// Bytes of one subprotocol's name.
+pub const SUBPROTOCOL_BYTES_MAX: usize = 128;
+
+/// Bytes of a monitor's own CA file (PEM): a chain of a few certificates.
+pub const CA_PEM_BYTES_MAX: usize = 64 * 1024;
+
+/// The shortest interval between scheduled checks: shorter is a load test.
+pub const INTERVAL_MIN: Micros = Micros::from_secs(1);
+
+/// The longest interval: a vote is stale after two of them, and an older one tells nothing.
+pub const INTERVAL_MAX: Micros = Micros::from_secs(3600);
+
+/// The shortest deadline around a check: below it, distance alone fails it.
+pub const TIMEOUT_MIN: Micros = Micros::from_millis(100);
+
+/// The longest deadline around a check: more, and no outage is paged within 60 seconds.
+pub const TIMEOUT_MAX: Micros = Micros::from_secs(60);
+
+/// Boot epochs whose chain heads an aggregator remembers per agent. Uploads in flight may span a few restarts of an
+/// agent; older epochs are complete, because an agent sends oldest first.
+pub const EPOCHS_REMEMBERED_MAX: usize = 64;
+
+/// Uploads an agent has on the way without an acknowledgement. Times [`UNIT_BYTES_MAX`] this is the receive window
+/// that one connection may ask of the aggregator.
+pub const UPLOADS_IN_FLIGHT_MAX: usize = 32;
+
+/// How often an agent reports its health.
+pub const HEALTH_INTERVAL: Micros = Micros::from_secs(5);
+
+/// After this long without a health report a region has no vote: two may be lost, the third counts.
+pub const HEARTBEAT_STALE: Micros = Micros::from_secs(15);
+
+/// How long a join string may be used.
+pub const JOIN_TOKEN_LIFETIME: Micros = Micros::from_secs(15 * 60);
+
+/// Bytes of the aggregator's address (`host:port`) in a join string: a DNS name's limit and a port.
+pub const ADDRESS_BYTES_MAX: usize = 260;
+
+/// Bytes of a software version text.
+pub const SOFTWARE_BYTES_MAX: usize = 64;
+
+const _: () =
+    assert!(HEARTBEAT_STALE.0 >= 2 * HEALTH_INTERVAL.0, "one lost report must not silence a region");
+const _: () =
+    assert!(EPOCHS_REMEMBERED_MAX > UPLOADS_IN_FLIGHT_MAX, "uploads in flight may each be of another epoch");
+const _: () = assert!(
+    UNIT_BYTES_MAX > 64 * (DETAIL_BYTES_MAX + BODY_EXCERPT_BYTES_MAX),
+    "a batch of failures must fit"
+);
+const _: () = assert!(
+    ASSIGNMENTS_PER_FRAME_MAX
+        * (URL_BYTES_MAX
+            + 2 * STEPS_MAX * STEP_TEXT_BYTES_MAX / 4
+            + CA_PEM_BYTES_MAX
+            + SUBPROTOCOLS_MAX * SUBPROTOCOL_BYTES_MAX)
+        < AGGREGATOR_CONTROL_FRAME_BYTES_MAX,
+    "a frame of assignments must fit its bound"
+);
