@@ -1,1 +1,12 @@
-//! tests
+//! The harness of the whole-system tests: real processes of ours against real servers that we did not write.
+//!
+//! Nothing here is shipped, and nothing imports it.
+
+pub mod clock;
+pub mod cluster;
+pub mod http;
+pub mod network;
+pub mod process;
+pub mod receiver;
+pub mod requirement;
+pub mod servers;
