@@ -26,3 +26,26 @@ pub const FAULTS_PRINTED_MAX: usize = 100;
 
 /// The promise: seconds from the outage to the page, within which the warnings of a configuration judge it.
 pub const PAGE_SECONDS_PROMISED: u64 = 60;
+
+// --- demo
+
+/// Connections that one of the demo's servers holds: five agents, their confirmations, and a browser tab or two.
+pub const DEMO_CONNECTIONS_MAX: usize = 256;
+
+/// How long one connection to a demo server may last: longer than any check.
+pub const DEMO_CONNECTION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Between two attempts to listen on the same port again.
+pub const DEMO_REBIND_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Read buffer of one connection to a demo server; the library's own is 128 KiB.
+pub const DEMO_BUFFER_BYTES: usize = 4096;
+
+/// Bytes of a message to a demo server: checks send a few dozen.
+pub const DEMO_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Messages that arrived at the demo's webhook receiver and were not shown yet.
+pub const DEMO_ARRIVALS_MAX: usize = 64;
+
+/// Bytes of a message to the demo's webhook receiver: Standard Webhooks asks for at most 20 kB.
+pub const DEMO_BODY_BYTES_MAX: usize = 64 * 1024;

@@ -8,8 +8,7 @@ use super::{
 };
 
 /// Request headers that the upgrade writes itself, or that have a key of their own.
-const HEADERS_RESERVED: [&str; 9] = [
-    "host",
+const HEADERS_RESERVED: [&str; 8] = [
     "upgrade",
     "connection",
     "origin",

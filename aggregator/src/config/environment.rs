@@ -6,12 +6,17 @@ use std::{fs, io, io::Read as _, path::Path};
 
 use crate::limits::CONFIG_BYTES_MAX;
 
+/// How a variable is looked up.
+pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
+/// How a file is read.
+pub type Files<'a> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'a;
+
 /// The world as a configuration sees it.
 pub struct Environment<'a> {
     /// The value of an environment variable.
-    pub variable: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    pub variable: Box<Variables<'a>>,
     /// The bytes of a file.
-    pub file: Box<dyn Fn(&Path) -> io::Result<Vec<u8>> + 'a>,
+    pub file: Box<Files<'a>>,
 }
 
 impl Environment<'_> {
