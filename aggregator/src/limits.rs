@@ -49,3 +49,7 @@ pub const DEMO_ARRIVALS_MAX: usize = 64;
 
 /// Bytes of a message to the demo's webhook receiver: Standard Webhooks asks for at most 20 kB.
 pub const DEMO_BODY_BYTES_MAX: usize = 64 * 1024;
+// --- notify
+
+/// Bytes of a webhook's signing secret, as Standard Webhooks 1.0.0 sets them.
+pub const WEBHOOK_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;

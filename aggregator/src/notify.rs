@@ -1,1 +1,5 @@
-//! (to be written)
+//! Getting alerts to people.
+
+mod sign;
+
+pub use sign::{SecretError, WebhookSecret};
