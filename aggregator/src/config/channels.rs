@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use data_encoding::BASE64;
 use quorate_proto::AgentName;
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
 use crate::{
     limits,
     model::{ChannelId, Secret},
+    notify::WebhookSecret,
 };
 
 /// The channels, and every id that stands there: a reference to a channel with a fault is no fault of its own.
@@ -118,8 +118,7 @@ fn signing_secret(item: &Item<'_>) -> Option<Secret> {
     const WANTED: &str =
         "whsec_ and base64 of 24 to 64 random bytes (as `echo whsec_$(openssl rand -base64 32)` makes)";
     let text = item.text_or_file(WANTED)?;
-    let key = text.strip_prefix("whsec_").and_then(|encoded| BASE64.decode(encoded.as_bytes()).ok());
-    if !key.is_some_and(|key| (24..=64).contains(&key.len())) {
+    if WebhookSecret::parse(&text).is_err() {
         item.refuse(WANTED);
         return None;
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{Micros, MonitorSpec, Region, limits};
-use quorate_quorum::{Quorum, Sensitivity};
+use quorate_quorum::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, Sensitivity};
 
 use super::{
     Monitor,
@@ -224,27 +224,28 @@ fn known_channel(item: &Item<'_>, channels: &[ChannelId]) -> Option<ChannelId> {
     None
 }
 
-/// Refuses a quorum that the regions cannot reach, or that one of several reaches alone.
-fn check_policy(section: &Section<'_>, rules: &Defaults, watching: &[Region]) {
-    let document = section.document();
-    let (line, key) = match section.get("quorum") {
+/// Refuses a policy that makes no sense, where the key at fault stands, or where it would.
+fn check_policy(section: &Section<'_>, policy: &Policy) {
+    let place = |key: &'static str| match section.get(key) {
         Some(item) => (item.line, item.path),
-        None => (section.line(), section.path_of("quorum")),
+        None => (section.line(), section.path_of(key)),
     };
-    match (watching.len(), rules.quorum) {
-        // No region at all was reported where it stands.
-        (0, _) => {}
-        (regions, Quorum::AtLeast(number)) if usize::from(number) > regions => {
-            document.fault(
-                line,
-                &key,
-                format!("a quorum of at most {regions}, the number of regions"),
-                number.to_string(),
-            );
-        }
-        (2.., Quorum::AtLeast(1)) => {
-            document.fault(line, &key, "a quorum of at least 2, so that no region pages alone", "1");
-        }
-        _ => {}
+    for error in policy.validate() {
+        let ((line, key), wanted, found) = match error {
+            // No region at all was reported where it stands.
+            PolicyError::NoRegions => continue,
+            PolicyError::QuorumTooLarge { quorum, regions } => {
+                let wanted = format!("a quorum of at most {regions}, the number of regions");
+                (place("quorum"), wanted, quorum.to_string())
+            }
+            PolicyError::QuorumTooSmall(quorum) => {
+                let wanted = "a quorum of at least 2, so that no region pages alone".to_owned();
+                (place("quorum"), wanted, quorum.to_string())
+            }
+            PolicyError::ConfirmForTooLong { wanted } => {
+                (place("confirm_for"), format!("at most {CONFIRM_FOR_MAX}"), wanted.to_string())
+            }
+        };
+        section.document().fault(line, &key, wanted, found);
     }
 }

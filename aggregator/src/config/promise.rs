@@ -6,23 +6,15 @@
 //! the server is silent, but that check began before the span was over, so that the timeout is not added twice.
 
 use quorate_proto::Micros;
-use quorate_quorum::Sensitivity;
+use quorate_quorum::Policy;
 
 use super::document::Section;
 use crate::limits::PAGE_SECONDS_PROMISED;
 
 /// Says so where the promise cannot be kept.
-pub(super) fn warn(
-    section: &Section<'_>,
-    interval: Micros,
-    timeout: Micros,
-    confirm_for: Option<Micros>,
-    sensitivity: Sensitivity,
-    regions: usize,
-) {
-    let worst =
-        worst_case(interval, timeout, confirm_for.unwrap_or(span_needed(sensitivity, regions)), regions);
-    if regions == 0 || worst <= Micros::from_secs(PAGE_SECONDS_PROMISED) {
+pub(super) fn warn(section: &Section<'_>, policy: &Policy) {
+    let worst = worst_case(policy);
+    if policy.regions.is_empty() || worst <= Micros::from_secs(PAGE_SECONDS_PROMISED) {
         return;
     }
     let (line, key) = match section.get("interval") {
@@ -30,28 +22,17 @@ pub(super) fn warn(
         None => (section.line(), section.path_of("interval")),
     };
     let text = format!(
-        "with an interval of {interval}, a timeout of {timeout} and {regions} region{} an outage may be paged as late \
-         as after {worst}, not within {PAGE_SECONDS_PROMISED} s: shorten them or add regions",
-        if regions == 1 { "" } else { "s" }
+        "with an interval of {}, a timeout of {} and the rule \"{}\" an outage may be paged as late as after {worst}, \
+         not within {PAGE_SECONDS_PROMISED} s: shorten them or add regions",
+        policy.interval,
+        policy.timeout,
+        policy.describe(),
     );
     section.document().warn(line, &key, text);
 }
 
 /// From the outage to the page, at worst.
-fn worst_case(interval: Micros, timeout: Micros, span: Micros, regions: usize) -> Micros {
-    interval / u64::try_from(regions).unwrap_or(1) + timeout + span
-}
-
-/// Rule 3 and rule 5: how long the evidence must span.
-fn span_needed(sensitivity: Sensitivity, regions: usize) -> Micros {
-    let balanced = match regions {
-        0..=2 => Micros::from_secs(30),
-        3..=4 => Micros::from_secs(20),
-        _ => Micros::from_secs(11),
-    };
-    match sensitivity {
-        Sensitivity::Fast => Micros::ZERO,
-        Sensitivity::Balanced => balanced,
-        Sensitivity::Strict => balanced * 2,
-    }
+fn worst_case(policy: &Policy) -> Micros {
+    let regions = u16::try_from(policy.regions.len()).unwrap_or(u16::MAX);
+    policy.interval / u64::from(regions) + policy.timeout + policy.span_needed(regions)
 }
