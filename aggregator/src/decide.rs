@@ -1,1 +1,4 @@
-//! (to be written)
+//! From verdicts to incidents and alerts.
+
+#[cfg(test)]
+pub(crate) mod fixture;

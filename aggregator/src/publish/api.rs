@@ -1,7 +1,7 @@
 //! `/api/v1`: everything that operators may read, as JSON with paging, and the enrolment of agents.
 //!
 //! A list answers `{"items": […], "next": …}`; `next` is what to pass as `before` for the following page, and `null`
-//! at the end. `limit` is 1 to [`limits::API_ROWS_MAX`].
+//! at the end. `limit` is 1 to [`limits::PAGE_ROWS_MAX`].
 
 mod agents;
 mod incidents;

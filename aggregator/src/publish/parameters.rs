@@ -48,11 +48,11 @@ impl Parameters {
     /// Takes `limit` and `before`.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a limit outside 1 to [`limits::API_ROWS_MAX`].
+    /// [`Error::Parameter`] for a limit outside 1 to [`limits::PAGE_ROWS_MAX`].
     pub(super) fn take_cursor(&mut self) -> Result<Cursor, Error> {
-        let wanted = format!("a number from 1 to {}", limits::API_ROWS_MAX);
-        let limit = self.take_as("limit", &wanted)?.unwrap_or(limits::API_ROWS_DEFAULT);
-        if !(1..=limits::API_ROWS_MAX).contains(&limit) {
+        let wanted = format!("a number from 1 to {}", limits::PAGE_ROWS_MAX);
+        let limit = self.take_as("limit", &wanted)?.unwrap_or(limits::PAGE_ROWS_DEFAULT);
+        if !(1..=limits::PAGE_ROWS_MAX).contains(&limit) {
             return Err(bad("limit", format!("wanted {wanted}, found {limit}")));
         }
         Ok(Cursor { before: self.take("before")?, limit })
@@ -93,12 +93,12 @@ mod tests {
     fn parameters_are_read_strictly() {
         let cursor = |before: Option<&str>, limit| Cursor { before: before.map(str::to_owned), limit };
         for (query, wanted) in [
-            ("", Ok((cursor(None, limits::API_ROWS_DEFAULT), None))),
+            ("", Ok((cursor(None, limits::PAGE_ROWS_DEFAULT), None))),
             ("limit=7&before=a%2Fb&open=true", Ok((cursor(Some("a/b"), 7), Some(true)))),
-            ("limit=200", Ok((cursor(None, 200), None))),
-            ("limit=0", Err("parameter limit: wanted a number from 1 to 200, found 0")),
-            ("limit=201", Err("parameter limit: wanted a number from 1 to 200, found 201")),
-            ("limit=many", Err("parameter limit: wanted a number from 1 to 200, found \"many\"")),
+            ("limit=500", Ok((cursor(None, 500), None))),
+            ("limit=0", Err("parameter limit: wanted a number from 1 to 500, found 0")),
+            ("limit=501", Err("parameter limit: wanted a number from 1 to 500, found 501")),
+            ("limit=many", Err("parameter limit: wanted a number from 1 to 500, found \"many\"")),
             ("limit=1&limit=2", Err("parameter limit: is given twice")),
             ("open=yes", Err("parameter open: wanted true or false, found \"yes\"")),
             (
