@@ -1,1 +1,2 @@
-//! (to be written)
+//! x
+mod endpoint; mod receiver; mod screen; mod script;

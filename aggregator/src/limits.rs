@@ -1,5 +1,9 @@
 //! Every bound of the aggregator that the protocol does not already set, each with its reason.
 
+use std::time::Duration;
+
+use quorate_proto::Micros;
+
 // --- config
 
 /// Bytes of a configuration file: the largest allowed number of monitors at a few hundred bytes each.
@@ -33,10 +37,10 @@ pub const PAGE_SECONDS_PROMISED: u64 = 60;
 pub const DEMO_CONNECTIONS_MAX: usize = 256;
 
 /// How long one connection to a demo server may last: longer than any check.
-pub const DEMO_CONNECTION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(60);
+pub const DEMO_CONNECTION_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Between two attempts to listen on the same port again.
-pub const DEMO_REBIND_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+pub const DEMO_REBIND_PAUSE: Duration = Duration::from_millis(100);
 
 /// Read buffer of one connection to a demo server; the library's own is 128 KiB.
 pub const DEMO_BUFFER_BYTES: usize = 4096;
@@ -49,15 +53,14 @@ pub const DEMO_ARRIVALS_MAX: usize = 64;
 
 /// Bytes of a message to the demo's webhook receiver: Standard Webhooks asks for at most 20 kB.
 pub const DEMO_BODY_BYTES_MAX: usize = 64 * 1024;
-use quorate_proto::Micros;
 
-// --- notify
+// --- command line
 
-/// Bytes of a webhook's signing secret, as Standard Webhooks 1.0.0 sets them.
-pub const WEBHOOK_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-use std::time::Duration;
+/// How long the command line waits for an answer of the API.
+pub const API_CLIENT_SECONDS_MAX: u64 = 15;
 
-use quorate_proto::Micros;
+/// Bytes that the command line reads of one answer: a page of 500 agents is some 300 kB.
+pub const API_CLIENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 // --- store
 
@@ -184,6 +187,12 @@ pub const PAGE_INCIDENTS_MAX: usize = 50;
 const _: () = assert!(
     HTTP_ADMIN_MAX.as_secs() * 2 < HTTP_REQUEST_MAX.as_secs(),
     "a wish must be refused by name before the request as a whole is"
+);
+
+// --- notify
+
+/// Bytes of a webhook's signing secret, as Standard Webhooks 1.0.0 sets them.
+pub const WEBHOOK_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// How far a wait between two attempts is spread, as a part of it: enough to break step, too little to be felt.
 pub const RETRY_JITTER: f64 = 0.1;

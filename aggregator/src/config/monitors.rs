@@ -80,15 +80,17 @@ fn monitor(
     let steps = steps(section, rules.timeout);
     let endpoint = endpoint(section);
     let heard_by = heard_by(section, channels);
-    check_policy(section, &rules, &watching);
-    promise::warn(
-        section,
-        rules.interval,
-        rules.timeout,
-        rules.confirm_for,
-        rules.sensitivity,
-        watching.len(),
-    );
+    let policy = Policy {
+        regions: watching.iter().cloned().collect(),
+        interval: rules.interval,
+        timeout: rules.timeout,
+        quorum: rules.quorum,
+        confirm_for: rules.confirm_for,
+        sensitivity: rules.sensitivity,
+        revision: 0,
+    };
+    check_policy(section, &policy);
+    promise::warn(section, &policy);
     let id = id?;
     Some(Monitor {
         name: name.unwrap_or_else(|| id.clone()),
