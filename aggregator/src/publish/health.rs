@@ -28,8 +28,6 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
     match &snapshot.storage {
         StorageState::Good => "ok\n".into_response(),
-        StorageState::Failing(why) => {
-            format!("ok, but the store cannot be written: {why}\n").into_response()
-        }
+        StorageState::Failing(why) => format!("ok, but the store cannot be written: {why}\n").into_response(),
     }
 }

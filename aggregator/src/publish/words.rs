@@ -25,6 +25,12 @@ pub(super) fn span(span: Micros) -> String {
     format!("{big} {big_unit} {small} {small_unit}")
 }
 
+/// A span to the tenth of a second where that still tells something: how quickly a page goes out.
+pub(super) fn fine_span(fine: Micros) -> String {
+    let seconds = fine.as_secs_f64();
+    if seconds < 99.95 { format!("{seconds:.1} s") } else { span(fine) }
+}
+
 /// A latency, such as `0.4 ms`, `23 ms`, `1.2 s`.
 pub(super) fn latency(latency: Micros) -> String {
     match latency.0 {
@@ -77,9 +83,7 @@ pub(super) fn failure(region: &RegionView) -> Option<String> {
         Vote::Ok => None,
         Vote::Fail => region.failure.clone(),
         Vote::Abstain(reason) => match (&region.failure, reason) {
-            (Some(failure), Abstention::AgentsOwnFault) => {
-                Some(format!("{}: {failure}", abstention(reason)))
-            }
+            (Some(failure), Abstention::AgentsOwnFault) => Some(format!("{}: {failure}", abstention(reason))),
             _ => Some(abstention(reason).to_owned()),
         },
     }

@@ -101,7 +101,7 @@ fn steps(timeline: &IncidentTimeline, now: WallMicros) -> Vec<Step> {
     let step = |(label, at): (&'static str, Option<WallMicros>)| {
         let at = at?;
         let after = match first {
-            Some(first) if label != "First failure" => format!("+{}", words::span(at.since(first))),
+            Some(first) if label != "First failure" => format!("+{}", words::fine_span(at.since(first))),
             Some(_) | None => String::new(),
         };
         Some(Step { label, at: words::when(at, now), after })
@@ -116,7 +116,7 @@ fn speed(timeline: &IncidentTimeline) -> Option<String> {
         (None, Some(decided)) => ("Decided", decided),
         (None, None) => return None,
     };
-    Some(format!("{what} {} after the first failure", words::span(at.since(first))))
+    Some(format!("{what} {} after the first failure", words::fine_span(at.since(first))))
 }
 
 fn verdict(name: &str) -> Verdict {
