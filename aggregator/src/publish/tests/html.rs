@@ -65,8 +65,7 @@ fn a_calm_page_shows_no_trouble() {
 #[test]
 fn an_empty_page_is_a_page() {
     let html = render(Snapshot::default(), None);
-    for text in ["No endpoint is watched", "None is configured yet", "Cannot be read at present", "No agent"]
-    {
+    for text in ["Starting", "None is known yet", "Cannot be read at present", "No agent"] {
         assert!(html.contains(text), "the page does not say {text:?}");
     }
 }
