@@ -1,7 +1,7 @@
 //! `/api/v1`: everything that operators may read, as JSON with paging, and the enrolment of agents.
 //!
 //! A list answers `{"items": […], "next": …}`; `next` is what to pass as `before` for the following page, and `null`
-//! at the end. `limit` is 1 to [`limits::PAGE_ROWS_MAX`].
+//! at the end. `limit` is 1 to [`crate::limits::PAGE_ROWS_MAX`].
 
 mod agents;
 mod incidents;
@@ -17,7 +17,6 @@ use axum::{
 
 use super::{Shared, error::Error, parameters::Parameters};
 use crate::{
-    limits,
     model::Delivery,
     store::{Cursor, Paged},
 };
@@ -73,9 +72,11 @@ fn page<'a, T, J>(
         },
     };
     let limit = usize::try_from(cursor.limit).unwrap_or(usize::MAX);
-    let (shown, rest) = rows.get(start..).unwrap_or_default().split_at_checked(limit).unwrap_or_else(|| {
-        (rows.get(start..).unwrap_or_default(), &[])
-    });
+    let (shown, rest) = rows
+        .get(start..)
+        .unwrap_or_default()
+        .split_at_checked(limit)
+        .unwrap_or_else(|| (rows.get(start..).unwrap_or_default(), &[]));
     let next = if rest.is_empty() { None } else { shown.last().map(|row| name(row).to_owned()) };
     Ok(Paged { items: shown.iter().map(json).collect(), next })
 }
@@ -101,6 +102,9 @@ mod tests {
         }
         let gone = Cursor { before: Some("x".into()), limit: 1 };
         assert!(page(&rows, &gone, |row| row, |row| *row).is_err());
-        assert_eq!(page(&[], &Cursor { before: None, limit: 1 }, |row: &&str| row, |row| *row).unwrap().next, None);
+        assert_eq!(
+            page(&[], &Cursor { before: None, limit: 1 }, |row: &&str| row, |row| *row).unwrap().next,
+            None
+        );
     }
 }

@@ -55,7 +55,9 @@ pub(super) enum Error {
     #[error("the aggregator is too busy to take this; nothing was changed, try again")]
     NotTaken,
     /// Our fault: the core took the message and did not answer in time; it may have done it.
-    #[error("the aggregator did not say in time whether it was done: look at GET /api/v1/agents before trying again")]
+    #[error(
+        "the aggregator did not say in time whether it was done: look at GET /api/v1/agents before trying again"
+    )]
     Unanswered,
     /// Our fault: the answer was not ready in time.
     #[error("no answer within {} seconds; try again", limits::HTTP_REQUEST_MAX.as_secs())]
@@ -77,11 +79,15 @@ impl Error {
     /// HTTP status and stable name.
     fn code(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::Parameter { .. } | Self::Store(StoreError::Cursor) => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            Self::Parameter { .. } | Self::Store(StoreError::Cursor) => {
+                (StatusCode::BAD_REQUEST, "bad_parameter")
+            }
             Self::Body(_) => (StatusCode::BAD_REQUEST, "bad_body"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::NotFound(_) | Self::Admin(AdminError::NoSuchAgent(_)) => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NotFound(_) | Self::Admin(AdminError::NoSuchAgent(_)) => {
+                (StatusCode::NOT_FOUND, "not_found")
+            }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Admin(AdminError::NameTaken(_)) => (StatusCode::CONFLICT, "name_taken"),
             Self::Admin(AdminError::NoSuchRegion { .. }) => (StatusCode::BAD_REQUEST, "unknown_region"),

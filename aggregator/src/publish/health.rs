@@ -7,9 +7,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use quorate_proto::WallMicros;
 
-use super::Shared;
+use super::{Shared, picture};
 use crate::model::StorageState;
 
 /// `GET /healthz`: the process lives and answers. Nothing else is looked at, so that nothing else gets it killed.
@@ -23,13 +22,11 @@ pub(super) async fn alive() -> &'static str {
 /// memory, and taking it out of service, or starting it anew, would end just that.
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let snapshot = shared.snapshot();
-    if snapshot.at == WallMicros::default() {
+    if !picture::is_made(&snapshot) {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: still starting\n").into_response();
     }
     match &snapshot.storage {
         StorageState::Good => "ok\n".into_response(),
-        StorageState::Failing(why) => {
-            format!("ok, but the store cannot be written: {why}\n").into_response()
-        }
+        StorageState::Failing(why) => format!("ok, but the store cannot be written: {why}\n").into_response(),
     }
 }

@@ -42,9 +42,13 @@ fn present(snapshot: &Snapshot) -> Vec<Family> {
     let is_failing = snapshot.storage != StorageState::Good;
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     vec![
-        Family::gauge("quorate_build_info", "Always 1; the label says which version runs.").with(&version, 1.0),
-        Family::gauge("quorate_snapshot_timestamp_seconds", "When the picture behind these numbers was made.")
-            .with(&[], seconds(snapshot.at)),
+        Family::gauge("quorate_build_info", "Always 1; the label says which version runs.")
+            .with(&version, 1.0),
+        Family::gauge(
+            "quorate_snapshot_timestamp_seconds",
+            "When the picture behind these numbers was made.",
+        )
+        .with(&[], seconds(snapshot.at)),
         Family::gauge("quorate_configuration_revision", "The revision of the assignments in force.")
             .with(&[], snapshot.revision as f64),
         Family::gauge("quorate_storage_failing", "1 while the store cannot be written.")
@@ -65,8 +69,10 @@ fn monitors(monitors: &[Arc<MonitorView>]) -> Vec<Family> {
     let mut vote = Family::gauge("quorate_region_vote", "A region's vote: 1 ok, 0 fail, -1 abstain.");
     let mut success =
         Family::gauge("probe_success", "1 where the region's latest check passed; absent where it abstains.");
-    let mut duration =
-        Family::gauge("probe_duration_seconds", "Round trip, or else duration, of the region's latest check.");
+    let mut duration = Family::gauge(
+        "probe_duration_seconds",
+        "Round trip, or else duration, of the region's latest check.",
+    );
     let mut upgraded = Family::gauge(
         "probe_websocket_connection_upgraded",
         "1 where the region's latest check got through the upgrade; absent where that is not known.",

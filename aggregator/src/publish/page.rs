@@ -22,7 +22,7 @@ use super::{
     Shared,
     document::{Document, short_hash},
     error::Error,
-    picture::Picture,
+    picture::{self, Picture},
     tally::{self, Tally},
     words::{self, When},
 };
@@ -61,7 +61,8 @@ struct StatusPage<'a> {
     state: &'static str,
     headline: String,
     rest: String,
-    updated: When,
+    /// None before the first picture.
+    updated: Option<When>,
     storage_trouble: Option<&'a str>,
     incidents: Vec<OpenIncident<'a>>,
     incidents_further: usize,
@@ -113,6 +114,7 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
     let snapshot = &picture.snapshot;
     let tally = Tally::of(snapshot);
     let state = tally.worst().name();
+    let is_starting = !picture::is_made(snapshot);
     let open = &snapshot.incidents_open;
     let resolved = picture.resolved.as_deref().map_or(&[][..], Vec::as_slice);
     StatusPage {
@@ -120,9 +122,9 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
         style: &STYLE_REFERENCE,
         icon: icon(tally.worst()),
         state,
-        headline: tally.headline(),
+        headline: if is_starting { "Starting".to_owned() } else { tally.headline() },
         rest: tally.rest(),
-        updated: words::when(snapshot.at, snapshot.at),
+        updated: (!is_starting).then(|| words::when(snapshot.at, snapshot.at)),
         storage_trouble: match &snapshot.storage {
             StorageState::Good => None,
             StorageState::Failing(why) => Some(why),

@@ -101,10 +101,7 @@ mod tests {
             ("limit=many", Err("parameter limit: wanted a number from 1 to 500, found \"many\"")),
             ("limit=1&limit=2", Err("parameter limit: is given twice")),
             ("open=yes", Err("parameter open: wanted true or false, found \"yes\"")),
-            (
-                "opne=true",
-                Err("parameter opne: is not known here; known parameters: limit, before, open"),
-            ),
+            ("opne=true", Err("parameter opne: is not known here; known parameters: limit, before, open")),
         ] {
             assert_eq!(read(query), wanted.map_err(str::to_owned), "{query}");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quorate_proto::WallMicros;
 use tokio::sync::Mutex;
 
 use super::{document::Document, error::Error};
@@ -19,6 +20,11 @@ pub(super) struct Picture {
     pub(super) page: Arc<Page>,
     /// Recently resolved incidents, where the document shows them; none where the store did not say.
     pub(super) resolved: Option<Arc<Vec<Incident>>>,
+}
+
+/// Whether the core has made a picture; before that there is an empty one.
+pub(super) fn is_made(snapshot: &Snapshot) -> bool {
+    snapshot.at != WallMicros::default()
 }
 
 /// The latest rendering of every public document.

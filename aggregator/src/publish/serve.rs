@@ -55,7 +55,12 @@ async fn rest_after(error: &io::Error) {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, slot: OwnedSemaphorePermit, cancel: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    slot: OwnedSemaphorePermit,
+    cancel: CancellationToken,
+) {
     let _held_to_the_end = slot;
     if stream.set_nodelay(true).is_err() {
         return;

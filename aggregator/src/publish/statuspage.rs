@@ -124,10 +124,7 @@ pub(super) async fn summary(
 }
 
 /// Answers `GET /api/v2/status.json`.
-pub(super) async fn status(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-) -> Result<Response, Error> {
+pub(super) async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Error> {
     let render = |picture: &Picture| render_status(picture, &shared.local_url);
     let document = shared.pictures.statuspage_status.of(picture(&shared), render).await?;
     Ok(document.answer(&headers))
@@ -151,10 +148,7 @@ pub(super) fn render_summary(picture: &Picture, local_url: &str) -> Result<Docum
         .map(|incident| IncidentJson::of(incident, &components, &page))
         .collect();
     let status = Status::of(snapshot);
-    Document::public_json(
-        &Summary { page, components, incidents, scheduled_maintenances: [], status },
-        CACHE,
-    )
+    Document::public_json(&Summary { page, components, incidents, scheduled_maintenances: [], status }, CACHE)
 }
 
 /// Renders `status.json`.

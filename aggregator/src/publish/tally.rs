@@ -62,9 +62,7 @@ impl Tally {
         }
         match self.worst() {
             Verdict::Up => share(total, total, "answers", "answer"),
-            Verdict::Partial => {
-                share(self.partial, total, "fails in some regions", "fail in some regions")
-            }
+            Verdict::Partial => share(self.partial, total, "fails in some regions", "fail in some regions"),
             Verdict::Down => share(self.down, total, "is down", "are down"),
             Verdict::Unobserved => share(self.unobserved, total, "is not observed", "are not observed"),
         }
@@ -74,7 +72,8 @@ impl Tally {
     pub(super) fn rest(self) -> String {
         let worst = self.worst();
         let part = |verdict, count, one: &str, many: &str| {
-            (count > 0 && verdict != worst).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+            (count > 0 && verdict != worst)
+                .then(|| format!("{count} {}", if count == 1 { one } else { many }))
         };
         let parts = [
             part(Verdict::Partial, self.partial, "fails in some regions", "fail in some regions"),
@@ -118,7 +117,10 @@ mod tests {
             (tally(0, 0, 2, 0, 0), Verdict::Down, "Both endpoints are down", ""),
             (tally(1, 0, 0, 1, 0), Verdict::Unobserved, "1 of 2 endpoints is not observed", "1 answers"),
         ] {
-            assert_eq!((tally.worst(), tally.headline().as_str(), tally.rest().as_str()), (worst, headline, rest));
+            assert_eq!(
+                (tally.worst(), tally.headline().as_str(), tally.rest().as_str()),
+                (worst, headline, rest)
+            );
         }
     }
 }

@@ -5,13 +5,9 @@ use quorate_quorum::{Abstention, Vote};
 
 use crate::model::{RegionView, rfc3339};
 
-/// A span with at most two units, such as `8.2 s`, `45 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`.
+/// A span with at most two units, such as `45 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`.
 pub(super) fn span(span: Micros) -> String {
-    let seconds = span.as_secs_f64();
-    if seconds < 9.95 {
-        return format!("{seconds:.1} s");
-    }
-    let whole = seconds.round() as u64;
+    let whole = span.as_secs_f64().round() as u64;
     let (big, big_unit, small, small_unit) = match whole {
         0..120 => return format!("{whole} s"),
         120..7_200 => (whole / 60, "min", whole % 60, "s"),
@@ -23,6 +19,12 @@ pub(super) fn span(span: Micros) -> String {
         return format!("{big} {big_unit}");
     }
     format!("{big} {big_unit} {small} {small_unit}")
+}
+
+/// A span to the tenth of a second where that still tells something: how quickly a page goes out.
+pub(super) fn fine_span(fine: Micros) -> String {
+    let seconds = fine.as_secs_f64();
+    if seconds < 99.95 { format!("{seconds:.1} s") } else { span(fine) }
 }
 
 /// A latency, such as `0.4 ms`, `23 ms`, `1.2 s`.
@@ -43,6 +45,8 @@ pub(super) struct When {
     pub(super) full: String,
     /// For people, as short as it is clear beside the present: `18:12:00 UTC`, or with the date.
     pub(super) short: String,
+    /// For people, where date and zone stand beside it: `18:12:00`.
+    pub(super) clock: String,
 }
 
 /// A moment as seen at another one.
@@ -55,7 +59,17 @@ pub(super) fn when(at: WallMicros, now: WallMicros) -> When {
     };
     let is_recent = now.since(at) < Micros::from_secs(12 * 3_600) && at.since(now) < Micros::from_secs(60);
     let short = if is_recent { form("%H:%M:%S UTC") } else { form("%-d %b %Y, %H:%M UTC") };
-    When { exact: rfc3339::text(at), full: form("%F %T UTC"), short }
+    When { exact: rfc3339::text(at), full: form("%F %T UTC"), short, clock: form("%T") }
+}
+
+/// The end of a stretch whose start is shown before it: without the date where that is the same.
+pub(super) fn end(start: &When, at: WallMicros, now: WallMicros) -> When {
+    let mut end = when(at, now);
+    let date = |when: &When| when.exact.split('T').next().map(str::to_owned);
+    if date(start) == date(&end) {
+        end.short = format!("{} UTC", end.clock);
+    }
+    end
 }
 
 /// Why a region has no say.
@@ -77,9 +91,7 @@ pub(super) fn failure(region: &RegionView) -> Option<String> {
         Vote::Ok => None,
         Vote::Fail => region.failure.clone(),
         Vote::Abstain(reason) => match (&region.failure, reason) {
-            (Some(failure), Abstention::AgentsOwnFault) => {
-                Some(format!("{}: {failure}", abstention(reason)))
-            }
+            (Some(failure), Abstention::AgentsOwnFault) => Some(format!("{}: {failure}", abstention(reason))),
             _ => Some(abstention(reason).to_owned()),
         },
     }
@@ -103,9 +115,8 @@ mod tests {
     #[test]
     fn spans_have_two_units_at_most() {
         for (seconds, text) in [
-            (0.04, "0.0 s"),
-            (8.24, "8.2 s"),
-            (9.99, "10 s"),
+            (0.04, "0 s"),
+            (8.24, "8 s"),
             (119.0, "119 s"),
             (185.0, "3 min 5 s"),
             (180.0, "3 min"),
@@ -115,6 +126,8 @@ mod tests {
         ] {
             assert_eq!(span(Micros((seconds * 1e6) as u64)), text);
         }
+        assert_eq!(fine_span(Micros(11_640_000)), "11.6 s");
+        assert_eq!(fine_span(Micros::from_secs(185)), "3 min 5 s");
     }
 
     #[test]
@@ -131,6 +144,10 @@ mod tests {
         assert_eq!(when(at, at.after(Micros::from_secs(86_400))).short, "22 Nov 2026, 18:12 UTC");
         assert_eq!(when(at, at).full, "2026-11-22 18:12:00 UTC");
         assert_eq!(when(at, at).exact, "2026-11-22T18:12:00.123456Z");
+        let now = at.after(Micros::from_secs(900_000));
+        let end_after = |seconds| end(&when(at, now), at.after(Micros::from_secs(seconds)), now).short;
+        assert_eq!(end_after(60), "18:13:00 UTC");
+        assert_eq!(end_after(86_400), "23 Nov 2026, 18:12 UTC");
     }
 
     #[test]

@@ -145,12 +145,7 @@ async fn wish<T>(
 ) -> Result<T, Error> {
     let (reply, answer) = oneshot::channel();
     let message = Intake::Admin(admin(reply));
-    shared
-        .sources
-        .intake
-        .send_timeout(message, limits::HTTP_ADMIN_MAX)
-        .await
-        .map_err(|_| Error::NotTaken)?;
+    shared.sources.intake.send_timeout(message, limits::HTTP_ADMIN_MAX).await.map_err(|_| Error::NotTaken)?;
     match timeout(limits::HTTP_ADMIN_MAX, answer).await {
         Ok(Ok(answer)) => Ok(answer?),
         Ok(Err(_)) | Err(_) => Err(Error::Unanswered),

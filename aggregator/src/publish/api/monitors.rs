@@ -25,12 +25,8 @@ pub(super) async fn list(
     let cursor = parameters.take_cursor()?;
     parameters.finish()?;
     let snapshot = shared.snapshot();
-    let paged = page(
-        &snapshot.monitors,
-        &cursor,
-        |monitor| monitor.id.as_str(),
-        |monitor| FullMonitor::of(monitor),
-    )?;
+    let paged =
+        page(&snapshot.monitors, &cursor, |monitor| monitor.id.as_str(), |monitor| FullMonitor::of(monitor))?;
     Ok(Json(paged).into_response())
 }
 

@@ -72,6 +72,7 @@ impl<'a> ResolvedIncident<'a> {
     pub(super) fn of(incident: &'a Incident, now: WallMicros) -> Self {
         let verdict = verdict(&incident.worst);
         let end = incident.resolved_at.unwrap_or(now);
+        let started = words::when(incident.started_at, now);
         Self {
             monitor: &incident.monitor.name,
             state: verdict.name(),
@@ -80,8 +81,8 @@ impl<'a> ResolvedIncident<'a> {
                 Verdict::Partial => "failed in some regions",
                 Verdict::Unobserved | Verdict::Up => "was not observed",
             },
-            started: words::when(incident.started_at, now),
-            resolved: incident.resolved_at.map(|at| words::when(at, now)),
+            resolved: incident.resolved_at.map(|at| words::end(&started, at, now)),
+            started,
             lasted: words::span(end.since(incident.started_at)),
             summary: &incident.cause.summary,
             speed: speed(&incident.timeline),
@@ -93,7 +94,7 @@ fn steps(timeline: &IncidentTimeline, now: WallMicros) -> Vec<Step> {
     let first = timeline.first_failure_at;
     let all = [
         ("First failure", first),
-        ("Other regions asked", timeline.suspected_at),
+        ("Regions asked", timeline.suspected_at),
         ("Quorum reached", timeline.quorum_at),
         ("Decided", timeline.decided_at),
         ("Alert sent", timeline.sent_at),
@@ -101,7 +102,7 @@ fn steps(timeline: &IncidentTimeline, now: WallMicros) -> Vec<Step> {
     let step = |(label, at): (&'static str, Option<WallMicros>)| {
         let at = at?;
         let after = match first {
-            Some(first) if label != "First failure" => format!("+{}", words::span(at.since(first))),
+            Some(first) if label != "First failure" => format!("+{}", words::fine_span(at.since(first))),
             Some(_) | None => String::new(),
         };
         Some(Step { label, at: words::when(at, now), after })
@@ -116,7 +117,7 @@ fn speed(timeline: &IncidentTimeline) -> Option<String> {
         (None, Some(decided)) => ("Decided", decided),
         (None, None) => return None,
     };
-    Some(format!("{what} {} after the first failure", words::span(at.since(first))))
+    Some(format!("{what} {} after the first failure", words::fine_span(at.since(first))))
 }
 
 fn verdict(name: &str) -> Verdict {

@@ -49,9 +49,10 @@ pub(super) struct Reason<'a> {
 
 impl<'a> MonitorCard<'a> {
     pub(super) fn of(monitor: &'a MonitorView, now: WallMicros) -> Self {
-        let since = monitor.verdict.is_some().then(|| {
-            (words::when(monitor.since, now), words::span(now.since(monitor.since)))
-        });
+        let since = monitor
+            .verdict
+            .is_some()
+            .then(|| (words::when(monitor.since, now), words::span(now.since(monitor.since))));
         Self {
             id: monitor.id.as_str(),
             name: &monitor.name,
