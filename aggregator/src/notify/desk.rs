@@ -4,6 +4,9 @@
 //! Order of calls: tell it what happened ([`Desk::channels`], [`Desk::deliver`], [`Desk::settle`]), then take
 //! [`Desk::step`] until there is none and [`Desk::refill`] until there is none, then wait until [`Desk::wake_at`].
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::{Micros, WallMicros};

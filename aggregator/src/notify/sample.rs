@@ -1,6 +1,9 @@
-//! An incident and its alerts, for the tests of this stage.
+//! An incident and its alerts, and the golden files, for the tests of this stage.
+
+use std::path::Path;
 
 use quorate_proto::WallMicros;
+use serde_json::Value;
 
 use crate::{
     config::{Channel, ChannelKind},
@@ -29,7 +32,7 @@ pub(super) fn region(name: &str, vote: &str, failure: Option<&str>) -> RegionEvi
     }
 }
 
-/// Four of five regions are refused.
+/// Four of six regions fail, and one has no say.
 pub(super) fn incident(id: &str) -> Incident {
     let refused = Some("connection_refused: Connection refused (os error 111)");
     Incident {
@@ -47,7 +50,7 @@ pub(super) fn incident(id: &str) -> Incident {
             hint: "Nothing listens on the port. Check that the process runs and on which address it listens."
                 .to_owned(),
         },
-        rule: "4 of 5 regions failed for 11s".to_owned(),
+        rule: "4 of 5 voting regions failed for 11s".to_owned(),
         started_at: FAILED_AT,
         resolved_at: None,
         regions: vec![
@@ -55,7 +58,8 @@ pub(super) fn incident(id: &str) -> Incident {
             region("eu-west", "fail", refused),
             region("us-east", "fail", refused),
             region("us-west", "fail", refused),
-            region("sa-east", "abstain", Some("silent")),
+            region("af-south", "fail", Some("unreachable: No route to host (os error 113)")),
+            region("sa-east", "abstain", Some("no_result")),
         ],
         timeline: IncidentTimeline {
             first_failure_at: Some(FAILED_AT),
@@ -95,4 +99,14 @@ pub(super) fn channel(id: &str, kind: ChannelKind) -> Channel {
 pub(super) fn webhook(id: &str, url: &str) -> Channel {
     let secrets = vec![Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
     channel(id, ChannelKind::Webhook { url: Secret::new(url), secrets })
+}
+
+/// Compares with a file of `golden/`; `QUORATE_BLESS=1` rewrites it.
+pub(super) fn golden(name: &str, made: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/notify/golden").join(name);
+    if std::env::var_os("QUORATE_BLESS").is_some() {
+        std::fs::write(&path, format!("{made:#}\n")).unwrap();
+    }
+    let wanted: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(*made, wanted, "{name}; QUORATE_BLESS=1 rewrites it:\n{made:#}");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
-use data_encoding::BASE64;
+use data_encoding::{BASE64, BASE64_NOPAD};
 
 use crate::{limits, model::Secret};
 
@@ -21,7 +21,7 @@ pub enum SecretError {
     #[error("a webhook secret starts with whsec_")]
     Prefix,
     /// What follows is not base64.
-    #[error("after whsec_ a webhook secret is base64 (A-Z a-z 0-9 + / with = padding)")]
+    #[error("after whsec_ a webhook secret is base64 (A-Z a-z 0-9 + /)")]
     Encoding,
     /// It decodes to fewer than 24 or more than 64 bytes.
     #[error("a webhook secret is the base64 of 24 to 64 bytes; this one has {0}")]
@@ -29,13 +29,13 @@ pub enum SecretError {
 }
 
 impl WebhookSecret {
-    /// Reads `whsec_` and the base64 (standard alphabet, padded) of 24 to 64 bytes.
+    /// Reads `whsec_` and the base64 (standard alphabet, with or without padding) of 24 to 64 bytes.
     ///
     /// # Errors
     /// What is wrong with the text, without the text.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(SecretError::Prefix)?;
-        let bytes = BASE64.decode(encoded.as_bytes()).map_err(|_| SecretError::Encoding)?;
+        let encoded = text.trim().strip_prefix(PREFIX).ok_or(SecretError::Prefix)?.trim_end_matches('=');
+        let bytes = BASE64_NOPAD.decode(encoded.as_bytes()).map_err(|_| SecretError::Encoding)?;
         if !limits::WEBHOOK_SECRET_BYTES.contains(&bytes.len()) {
             return Err(SecretError::Length(bytes.len()));
         }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn secrets_are_checked() {
         let of = |length| format!("whsec_{}", BASE64.encode(&vec![7; length]));
-        for good in [of(24), of(32), of(64), format!(" {}\n", of(24))] {
+        for good in [of(24), of(32), of(64), format!(" {}\n", of(24)), of(32).replace('=', "")] {
             assert!(WebhookSecret::parse(&good).is_ok(), "{good}");
         }
         for (bad, why) in [

@@ -4,6 +4,8 @@
 //! The body follows from the alert, from when it was first sent and from the options alone: every attempt says the
 //! same. An incoming webhook returns no message id, so an update is a message of its own.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 use quorate_proto::WallMicros;
@@ -42,8 +44,8 @@ struct Message {
 /// Writes the message for an alert that was first sent at `sent_at`.
 pub(super) fn body(alert: &Alert, sent_at: WallMicros, options: &Options) -> Value {
     let message = match &alert.event {
-        AlertEvent::Opened(incident) => broken(incident, "", sent_at, options),
-        AlertEvent::Updated(incident) => broken(incident, "Now: ", sent_at, options),
+        AlertEvent::Opened(incident) => broken(incident, false, sent_at, options),
+        AlertEvent::Updated(incident) => broken(incident, true, sent_at, options),
         AlertEvent::Resolved(incident) => recovered(incident, options),
         AlertEvent::Notice { kind, summary } => notice(kind, summary, alert.decided_at, options),
     };
@@ -66,14 +68,17 @@ fn mrkdwn(text: String) -> Value {
     json!({ "type": "mrkdwn", "text": text })
 }
 
-fn broken(incident: &Incident, now: &str, sent_at: WallMicros, options: &Options) -> Message {
-    let name = &incident.monitor.name;
-    let headline = match incident.verdict.as_str() {
-        "down" => format!("🔴 {now}Down: {name}"),
-        "partial" => format!("🟡 {now}Failing in some regions: {name}"),
-        "unobserved" => format!("⚪ {now}Not observed: {name}"),
-        verdict => format!("🔴 {now}{verdict}: {name}"),
+fn broken(incident: &Incident, changed: bool, sent_at: WallMicros, options: &Options) -> Message {
+    let (light, state) = match (incident.verdict.as_str(), changed) {
+        ("down", false) => ("🔴", "Down"),
+        ("down", true) => ("🔴", "Now down"),
+        ("partial", false) => ("🟡", "Failing in some regions"),
+        ("partial", true) => ("🟡", "Now failing in some regions"),
+        ("unobserved", false) => ("⚪", "Not observed"),
+        ("unobserved", true) => ("⚪", "Now not observed"),
+        (verdict, _) => ("🔴", verdict),
     };
+    let headline = format!("{light} {state}: {}", incident.monitor.name);
     let counts = counts(incident);
     let statement = format!("*{counts}* since {}.", local(incident.started_at));
     let mut section = vec![statement, code(&incident.monitor.url, URL_CHARS_MAX)];
@@ -202,7 +207,7 @@ fn field(region: &RegionEvidence) -> String {
     let failure = plain(region.failure.as_deref().unwrap_or("no detail"), SLACK_FIELD_CHARS_MAX - 100);
     match rank(region) {
         0 => format!("🔴 *{}* fails\n{failure}", region.region),
-        1 => format!("⚪ *{}* has no say\n{failure}", region.region),
+        1 => format!("⚪ *{}* has no say\n{}", region.region, failure.replace('_', " ")),
         _ => {
             let latency =
                 region.latency_ms.map(|latency_ms| format!("\n{latency_ms:.0} ms")).unwrap_or_default();

@@ -100,3 +100,64 @@ fn shorten(incident: &mut Incident, chars: usize, regions: usize) -> Option<usiz
 fn cut(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::notify::sample::{self, SENT_AT};
+
+    const PAGE: Option<&str> = Some("https://status.example.com/");
+
+    #[test]
+    fn bodies_are_as_documented() {
+        let incident = Box::new(sample::incident("inc_1"));
+        let mut resolved = incident.clone();
+        resolved.resolved_at = Some(sample::wall(723.9));
+        let notice = AlertEvent::Notice {
+            kind: "storage_failing".to_owned(),
+            summary: "The disk is full.".to_owned(),
+        };
+        for (name, event) in [
+            ("opened", AlertEvent::Opened(incident.clone())),
+            ("updated", AlertEvent::Updated(incident)),
+            ("resolved", AlertEvent::Resolved(resolved)),
+            ("notice", notice),
+        ] {
+            let bytes = body(&sample::alert(event), SENT_AT, PAGE).unwrap();
+            sample::golden(&format!("webhook_{name}.json"), &serde_json::from_slice(&bytes).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_body_is_always_under_the_limit() {
+        for (name, text, regions) in [
+            ("many regions", "x".repeat(512), 1000),
+            ("long texts", "\u{1}".repeat(9000), 5),
+            ("both", "\u{1F534}".repeat(9000), 200),
+        ] {
+            let mut incident = sample::incident("inc_1");
+            for field in [&mut incident.cause.summary, &mut incident.cause.hint, &mut incident.monitor.name] {
+                field.clone_from(&text);
+            }
+            incident.monitor.url = format!("wss://a/{text}");
+            incident.regions =
+                (0..regions).map(|n| sample::region(&format!("ok-{n}"), "ok", Some(&text))).collect();
+            incident.regions.push(sample::region("bad", "fail", Some(&text)));
+            let bytes = body(&sample::alert(AlertEvent::Opened(Box::new(incident))), SENT_AT, PAGE).unwrap();
+            assert!(bytes.len() < WEBHOOK_BODY_BYTES_MAX, "{name}: {}", bytes.len());
+            let told: Value = serde_json::from_slice(&bytes).unwrap();
+            let told = &told["data"]["incident"];
+            let kept = told["regions"].as_array().unwrap();
+            assert!(
+                kept.iter().any(|region| region["region"] == "bad"),
+                "{name}: the failing region is told"
+            );
+            let omitted = told["regions_omitted"].as_u64().unwrap_or(0) as usize;
+            assert_eq!(kept.len() + omitted, regions + 1, "{name}");
+        }
+        let notice = AlertEvent::Notice { kind: "k".repeat(30_000), summary: "\"".repeat(30_000) };
+        assert!(body(&sample::alert(notice), SENT_AT, PAGE).unwrap().len() < WEBHOOK_BODY_BYTES_MAX);
+    }
+}
