@@ -4,12 +4,11 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
-    time::Duration,
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use quinn::{ConnectError, Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime};
-use quorate_proto::{AggregatorKey, SigningKey};
+use quorate_proto::{AggregatorKey, Micros, SigningKey};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{sleep, timeout};
 
@@ -114,10 +113,10 @@ impl Dialer {
         let addresses = resolve(&self.address)
             .await
             .map_err(|source| DialError::Resolve { address: self.address.clone(), source })?;
-        let mut attempts: FuturesUnordered<_> = (0u32..)
+        let mut attempts: FuturesUnordered<_> = (0u64..)
             .zip(addresses)
             .map(|(index, address)| async move {
-                sleep(limits::DIAL_STAGGER * index).await;
+                sleep((limits::DIAL_STAGGER * index).into()).await;
                 self.attempt(address).await
             })
             .collect();
@@ -142,7 +141,7 @@ impl Dialer {
             Ok(connecting) => connecting,
             Err(error) => return Attempt::Connect(error),
         };
-        match timeout(limits::DIAL_DEADLINE, connecting).await {
+        match timeout(limits::DIAL_DEADLINE.into(), connecting).await {
             Ok(Ok(connection)) => Attempt::Connected(Line { connection, endpoint }),
             Ok(Err(ConnectionError::TimedOut)) | Err(_) => Attempt::Silent,
             Ok(Err(error)) => Attempt::Handshake(error),
@@ -164,7 +163,7 @@ impl Dialer {
 }
 
 async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
-    let lookup = timeout(limits::RESOLVE_DEADLINE, tokio::net::lookup_host(address));
+    let lookup = timeout(limits::RESOLVE_DEADLINE.into(), tokio::net::lookup_host(address));
     let found = lookup.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let addresses: Vec<_> = found.take(limits::DIAL_ADDRESSES_MAX).collect();
     if addresses.is_empty() {
@@ -189,9 +188,9 @@ fn endpoint(towards: SocketAddr) -> io::Result<Endpoint> {
 
 impl Line {
     /// Says goodbye, and waits a moment until it is on its way.
-    pub(super) async fn hang_up(self, deadline: Duration) {
+    pub(super) async fn hang_up(self, deadline: Micros) {
         self.connection.close(super::wire::GOODBYE, b"");
         drop(self.connection);
-        let _ = timeout(deadline, self.endpoint.wait_idle()).await;
+        let _ = timeout(deadline.into(), self.endpoint.wait_idle()).await;
     }
 }

@@ -59,7 +59,7 @@ pub async fn join(join: &JoinString, key: &SigningKey, software: &str) -> Result
     let dialer =
         Dialer::new(join.aggregator, join.address.clone(), key, ALPN_JOIN).map_err(JoinError::Key)?;
     let line = dialer.dial().await?;
-    let dialogue = timeout(limits::JOIN_DEADLINE, dialogue(&line.connection, join, software));
+    let dialogue = timeout(limits::JOIN_DEADLINE.into(), dialogue(&line.connection, join, software));
     let answer = dialogue.await.unwrap_or(Err(WireFault::Slow));
     let joined = match answer {
         Ok(JoinReply::Enrolled { name, region }) => Ok(Joined { name, region }),

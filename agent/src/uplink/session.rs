@@ -104,7 +104,7 @@ impl Session<'_> {
 
     async fn converse(self, connection: &Connection, welcomed: &mut bool) -> Stop {
         let Self { options, revision, parcels, health, events, .. } = self;
-        let greeting = timeout(limits::WELCOME_DEADLINE, greet(connection, options, *revision));
+        let greeting = timeout(limits::WELCOME_DEADLINE.into(), greet(connection, options, *revision));
         let (mut send, mut receive, welcome) = match greeting.await {
             Ok(Ok(greeting)) => greeting,
             Ok(Err(stop)) => return stop,

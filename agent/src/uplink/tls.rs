@@ -77,7 +77,7 @@ fn transport() -> TransportConfig {
         // Units are chained: the oldest has to be there first, so it is sent whole first.
         .send_fairness(false)
         .datagram_receive_buffer_size(None)
-        .keep_alive_interval(Some(limits::UPLINK_KEEP_ALIVE))
+        .keep_alive_interval(Some(limits::UPLINK_KEEP_ALIVE.into()))
         .max_idle_timeout(Some(VarInt::from_u32(idle).into()));
     transport
 }

@@ -56,7 +56,13 @@ pub(super) async fn send(connection: &Connection, parcels: &mut Parcels) -> Stop
                     Ok(verdict) => verdict,
                     Err(stop) => return stop,
                 };
-                parcels.settle(parcel.epoch, parcel.sequence, verdict);
+                match verdict {
+                    AckVerdict::Stored | AckVerdict::Refused => {
+                        parcels.settle(parcel.epoch, parcel.sequence, verdict);
+                    }
+                    // The spool would hold back newer units, too; it hears of it by the rewind that follows.
+                    AckVerdict::Busy => {}
+                }
                 if let Some(span) = flow.handle(parcel, verdict) {
                     pause = Some(Box::pin(sleep(span.into())));
                 }
@@ -64,7 +70,7 @@ pub(super) async fn send(connection: &Connection, parcels: &mut Parcels) -> Stop
             }
         };
         // Opened here and not in the upload's own future, so that streams have the order of the units.
-        let stream = match timeout(limits::OPEN_DEADLINE, connection.open_bi()).await {
+        let stream = match timeout(limits::OPEN_DEADLINE.into(), connection.open_bi()).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(_)) => return WireFault::Gone.into(),
             Err(_) => return WireFault::Slow.into(),
@@ -85,7 +91,7 @@ async fn upload(
     parcel: Parcel,
 ) -> (Parcel, Result<AckVerdict, Stop>) {
     let mut send = Outgoing::new(send);
-    let verdict = timeout(limits::ACK_DEADLINE, dialogue(&mut send, &mut receive, &parcel)).await;
+    let verdict = timeout(limits::ACK_DEADLINE.into(), dialogue(&mut send, &mut receive, &parcel)).await;
     let verdict = match verdict.unwrap_or(Err(WireFault::Slow)) {
         Ok(ack) if (ack.epoch, ack.sequence) == (parcel.epoch, parcel.sequence) => Ok(ack.verdict),
         Ok(_) => Err(Breach::Ack.into()),

@@ -1,9 +1,8 @@
 //! Frames over QUIC streams, and what the end of a connection means.
 
-use std::time::Duration;
-
 use quinn::{ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, TransportErrorCode, VarInt};
 use quorate_proto::{
+    Micros,
     codec::CodecError,
     frame::{self, CloseCode, PREFIX_BYTES},
 };
@@ -84,10 +83,10 @@ impl Outgoing {
         &mut self,
         value: &T,
         bytes_max: usize,
-        deadline: Duration,
+        deadline: Micros,
     ) -> Result<(), WireFault> {
         let bytes = frame::encode(value, bytes_max)?;
-        match timeout(deadline, self.stream.write_all(&bytes)).await {
+        match timeout(deadline.into(), self.stream.write_all(&bytes)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(WireFault::Gone),
             Err(_) => Err(WireFault::Slow),
