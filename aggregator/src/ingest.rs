@@ -127,7 +127,7 @@ pub async fn run(options: Options) -> Result<(), IngestError> {
         tasks.wait().await;
         endpoint.wait_idle().await;
     };
-    if tokio::time::timeout(limits::GOODBYE_DEADLINE, ended).await.is_err() {
+    if tokio::time::timeout(limits::GOODBYE_DEADLINE.into(), ended).await.is_err() {
         tracing::debug!("some connections did not end in time");
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Every bound of the aggregator that the protocol does not already set, each with its reason.
 
-// --- ingest
+use quorate_proto::Micros;
 
-use std::time::Duration;
+// --- ingest
 
 /// Agents connected at once. A region rarely has more than a handful; a thousand regions fit.
 pub const CONNECTIONS_MAX: usize = 4096;
@@ -52,35 +52,35 @@ pub const PUSHES_MAX: usize =
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A handshake is done by then: three round trips of the slowest path, with losses.
-pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
 
 /// An agent's first words come by then.
-pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+pub const HELLO_DEADLINE: Micros = Micros::from_secs(10);
 
 /// An upload is whole by then: the largest window of uploads at 35 kB/s.
-pub const UPLOAD_DEADLINE: Duration = Duration::from_secs(30);
+pub const UPLOAD_DEADLINE: Micros = Micros::from_secs(30);
 
 /// A control frame, once its first byte is there, is whole by then, and one that is sent is taken by then.
-pub const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
+pub const CONTROL_DEADLINE: Micros = Micros::from_secs(10);
 
 /// The whole dialogue of joining, the core's answer included.
-pub const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+pub const JOIN_DEADLINE: Micros = Micros::from_secs(10);
 
 /// A connection without a packet for this long is over. Agents send a keep-alive every 5 s.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+pub const IDLE_TIMEOUT: Micros = Micros::from_secs(15);
 
 /// How often a connection looks whether its agent is still enrolled. The core closes it at once; this holds the
 /// promise of one second whatever the core does.
-pub const ROSTER_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+pub const ROSTER_LOOK_INTERVAL: Micros = Micros::from_millis(250);
 
 /// The goodbye at the end is over by then.
-pub const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
+pub const GOODBYE_DEADLINE: Micros = Micros::from_secs(2);
 
 /// The door's lines in the log, at most this many in a burst; one more every [`DOOR_LINE_INTERVAL`].
 pub const DOOR_LINES_MAX: u32 = 20;
 
 /// See [`DOOR_LINES_MAX`].
-pub const DOOR_LINE_INTERVAL: quorate_proto::Micros = quorate_proto::Micros::from_secs(3);
+pub const DOOR_LINE_INTERVAL: Micros = Micros::from_secs(3);
 
-const _: () = assert!(ROSTER_LOOK_INTERVAL.as_millis() < 1000, "revoked is closed within one second");
-const _: () = assert!(IDLE_TIMEOUT.as_secs() > 2 * 5, "one lost keep-alive must not end a connection");
+const _: () = assert!(ROSTER_LOOK_INTERVAL.0 < 1_000_000, "revoked is closed within one second");
+const _: () = assert!(IDLE_TIMEOUT.0 > 2 * 5_000_000, "one lost keep-alive must not end a connection");

@@ -99,7 +99,7 @@ async fn talk(shared: &Shared, connection: &Connection, record: &AgentRecord) ->
     let agent = record.key;
     let greeting = greeting(connection);
     let (mut send_stream, mut receive_stream, hello) = tokio::select! {
-        greeting = timeout(limits::HELLO_DEADLINE, greeting) => match greeting {
+        greeting = timeout(limits::HELLO_DEADLINE.into(), greeting) => match greeting {
             Ok(Ok(greeting)) => greeting,
             Ok(Err(end)) => return end,
             Err(_) => return End::Fault(FrameFault::Slow),
@@ -161,7 +161,7 @@ async fn converse(stream: &mut SendStream, pushes: &mut mpsc::Receiver<Push>, re
 
 /// Ends when the agent is not enrolled any more.
 async fn watch_roster(shared: &Shared, agent: AgentKey) -> End {
-    let mut looks = interval(limits::ROSTER_LOOK_INTERVAL);
+    let mut looks = interval(limits::ROSTER_LOOK_INTERVAL.into());
     loop {
         looks.tick().await;
         if !shared.roster.load().agents.contains_key(&agent) {

@@ -84,7 +84,7 @@ struct Sending {
 
 impl Sending {
     fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, sent: 0, deadline: Box::pin(sleep(limits::CONTROL_DEADLINE)) }
+        Self { bytes, sent: 0, deadline: Box::pin(sleep(limits::CONTROL_DEADLINE.into())) }
     }
 }
 

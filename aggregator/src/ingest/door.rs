@@ -35,7 +35,7 @@ pub(super) async fn open(endpoint: &Endpoint, shared: &Arc<Shared>, tasks: &Task
 
 async fn admit(shared: &Shared, incoming: Incoming, permit: OwnedSemaphorePermit) {
     let remote = incoming.remote_address();
-    let connection = match timeout(limits::HANDSHAKE_DEADLINE, incoming).await {
+    let connection = match timeout(limits::HANDSHAKE_DEADLINE.into(), incoming).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return refuse(shared, remote, reason(&error), &error),
         Err(_) => return refuse(shared, remote, "timeout", &ConnectionError::TimedOut),

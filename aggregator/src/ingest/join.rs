@@ -1,10 +1,8 @@
 //! A `quorate-join/1` connection: one request, one reply. The secret is compared by the core, in constant time.
 
-use std::time::Duration;
-
 use quinn::{Connection, SendStream};
 use quorate_proto::{
-    AgentKey,
+    AgentKey, Micros,
     frame::{CloseCode, JoinReply, JoinRequest},
     limits::{JOIN_FRAME_BYTES_MAX, SOFTWARE_BYTES_MAX},
 };
@@ -33,7 +31,7 @@ pub(super) async fn serve(shared: &Shared, connection: &Connection, agent: Agent
         connection.close(close_code(CloseCode::GoingAway), b"too many join at once; try again");
         return;
     };
-    let dialogue = timeout(limits::JOIN_DEADLINE, dialogue(shared, connection, agent));
+    let dialogue = timeout(limits::JOIN_DEADLINE.into(), dialogue(shared, connection, agent));
     let outcome = tokio::select! {
         outcome = dialogue => outcome.unwrap_or(Err(Failure::Frame(FrameFault::Slow))),
         () = shared.cancel.cancelled() => Err(Failure::NoAnswer),
@@ -73,7 +71,7 @@ async fn dialogue(shared: &Shared, connection: &Connection, agent: AgentKey) -> 
 
 /// Sends the reply and waits until the agent has it: closing the connection would overtake it.
 async fn deliver(stream: &mut SendStream, reply: &JoinReply) -> Result<(), Failure> {
-    const DEADLINE: Duration = limits::CONTROL_DEADLINE;
+    const DEADLINE: Micros = limits::CONTROL_DEADLINE;
     send(stream, reply, JOIN_FRAME_BYTES_MAX, DEADLINE).await.map_err(|fault| match fault {
         SendFault::Slow => Failure::Frame(FrameFault::Slow),
         SendFault::Gone | SendFault::Encode(_) => Failure::Gone,

@@ -1,9 +1,8 @@
 //! Frames over QUIC streams: bounded before they are read, and never waited for without end.
 
-use std::time::Duration;
-
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, VarInt};
 use quorate_proto::{
+    Micros,
     codec::CodecError,
     frame::{self, CloseCode, PREFIX_BYTES},
 };
@@ -59,7 +58,7 @@ impl FrameFault {
 pub(super) async fn read_next<T: DeserializeOwned>(
     stream: &mut RecvStream,
     bytes_max: usize,
-    deadline: Duration,
+    deadline: Micros,
 ) -> Result<Option<T>, FrameFault> {
     let mut prefix = [0; PREFIX_BYTES];
     let begun = match stream.read(&mut prefix).await {
@@ -71,14 +70,14 @@ pub(super) async fn read_next<T: DeserializeOwned>(
         read_exact(stream, prefix.get_mut(begun..).unwrap_or_default()).await?;
         read_payload(stream, prefix, bytes_max).await
     };
-    timeout(deadline, rest).await.map_err(|_| FrameFault::Slow)?.map(Some)
+    timeout(deadline.into(), rest).await.map_err(|_| FrameFault::Slow)?.map(Some)
 }
 
 /// Reads the only frame of a stream, and the stream's end after it.
 pub(super) async fn read_only<T: DeserializeOwned>(
     stream: &mut RecvStream,
     bytes_max: usize,
-    deadline: Duration,
+    deadline: Micros,
 ) -> Result<T, FrameFault> {
     let whole = async {
         let value = read_one(stream, bytes_max).await?;
@@ -88,7 +87,7 @@ pub(super) async fn read_only<T: DeserializeOwned>(
             Err(error) => Err(gone(error)),
         }
     };
-    timeout(deadline, whole).await.map_err(|_| FrameFault::Slow)?
+    timeout(deadline.into(), whole).await.map_err(|_| FrameFault::Slow)?
 }
 
 /// Reads one frame; the caller has the deadline.
@@ -138,10 +137,10 @@ pub(super) async fn send<T: Serialize>(
     stream: &mut SendStream,
     value: &T,
     bytes_max: usize,
-    deadline: Duration,
+    deadline: Micros,
 ) -> Result<(), SendFault> {
     let bytes = frame::encode(value, bytes_max).map_err(SendFault::Encode)?;
-    match timeout(deadline, stream.write_all(&bytes)).await {
+    match timeout(deadline.into(), stream.write_all(&bytes)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(SendFault::Gone),
         Err(_) => Err(SendFault::Slow),
