@@ -1,14 +1,97 @@
 //! The spool: signed units that the aggregator has not acknowledged yet, in memory and on disk.
+//!
+//! ```text
+//! sign -> Spool::push -> queue (memory) -> Parcels::next -> uplink
+//!                          |      ^                           |
+//!                          v      | read ahead                v
+//!                        disk thread: segments      Parcels::settle: forget
+//! ```
+//!
+//! A fresh unit goes to the uplink from memory, without waiting for the disk. What is not acknowledged within
+//! [`limits::SPOOL_WRITE_DELAY`] is written to an append-only segment and synced. A segment is deleted when everything in
+//! it is acknowledged; which units of a segment are is not written down, because sending one again does no harm.
+//! Above its bound the spool gives up its oldest segment, and a signed gap says so to the aggregator.
+
+mod disk;
+mod queue;
+mod recover;
+mod segment;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use quorate_proto::{BootEpoch, Sequence, frame::AckVerdict};
-use tokio::sync::Notify;
+use quorate_proto::{AggregatorKey, BootEpoch, Micros, Sequence, SignedUnit, SigningKey, frame::AckVerdict};
+use tokio::sync::{Notify, oneshot};
 
-use crate::clock::Tick;
+use crate::{
+    clock::{self, Tick},
+    limits,
+};
+use disk::Disk;
+use queue::{Next, Queue};
+
+/// What a spool has to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the segments are; made where it is not there.
+    pub folder: PathBuf,
+    /// Bytes of all segments together; raised to [`limits::SPOOL_BYTES_MIN`]. Above it the oldest go.
+    pub bytes_max: u64,
+    /// Signs gaps.
+    pub key: Arc<SigningKey>,
+    /// For whom the units are.
+    pub aggregator: AggregatorKey,
+}
+
+/// Why a spool was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The folder cannot be made or read.
+    #[error("the spool in {folder}: {error}", folder = folder.display())]
+    Folder {
+        /// Which folder.
+        folder: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A segment was written by a newer version of this program.
+    #[error("{path} was written by a newer version of quorate-agent: run that one", path = path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The system gave no thread.
+    #[error("no thread for the spool: {0}")]
+    Thread(io::Error),
+}
+
+/// What became of units since the start, apart from being acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Results dropped because the spool was full.
+    pub results_dropped: u64,
+    /// Damaged or torn records found on disk.
+    pub records_torn: u64,
+    /// Whether the disk takes no writes.
+    pub failing: bool,
+}
+
+/// How full the spool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Units that are not acknowledged.
+    pub units: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// What became of the others.
+    pub counts: Counts,
+}
 
 /// A unit on its way to the uplink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,29 +106,76 @@ pub struct Parcel {
     pub signed_at: Option<Tick>,
 }
 
-type Key = (BootEpoch, Sequence);
-
-#[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    arrived: Notify,
-}
-
-#[derive(Default)]
-struct Queue {
-    units: BTreeMap<Key, Parcel>,
-    handed: BTreeSet<Key>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The agent's end of the spool. Dropping it ends the disk's thread after a last write.
+#[derive(Debug)]
+pub struct Spool {
+    shared: Arc<Shared>,
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 /// The uplink's end of the spool: units in the order in which they are to be sent.
+#[derive(Debug)]
 pub struct Parcels {
     shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Told to the uplink: there may be a unit.
+    arrived: Notify,
+    /// Told to the disk: there may be work.
+    work: Condvar,
+}
+
+/// Opens the spool, reads what an earlier start left in it, and starts the disk's thread. Blocks while it reads.
+///
+/// # Errors
+/// Any [`SpoolError`]. A disk that is full is none: the spool opens, and says [`Counts::failing`].
+pub fn open(options: Options) -> Result<(Spool, Parcels), SpoolError> {
+    let Options { folder, bytes_max, key, aggregator } = options;
+    let agent = key.agent_key();
+    let mut queue = Queue::new(key, aggregator);
+    let next_segment = recover::recover(&folder, agent, aggregator, &mut queue)?;
+    let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Notify::new(), work: Condvar::new() });
+    let disk = Disk::new(Arc::clone(&shared), folder, bytes_max, next_segment);
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("spool".into())
+        .spawn(move || {
+            disk.run();
+            let _ = end.send(());
+        })
+        .map_err(SpoolError::Thread)?;
+    Ok((Spool { shared: Arc::clone(&shared), ended: Some(ended) }, Parcels { shared }))
+}
+
+impl Spool {
+    /// Takes a unit with so many results that was signed at this moment. Never waits for the disk.
+    pub fn push(&self, unit: &SignedUnit, results: u32, signed_at: Tick) {
+        self.shared.lock().push(unit, results, signed_at);
+        self.shared.arrived.notify_one();
+        self.shared.work.notify_one();
+    }
+
+    /// How full it is.
+    pub fn standing(&self) -> Standing {
+        let queue = self.shared.lock();
+        Standing { units: queue.units() as u64, bytes: queue.disk_bytes(), counts: queue.counts }
+    }
+
+    /// Writes what is not on disk yet, and ends the disk's thread. Waits for at most [`limits::SPOOL_CLOSE_WITHIN`];
+    /// false where that was too short.
+    pub async fn close(mut self) -> bool {
+        self.shared.close();
+        let Some(ended) = self.ended.take() else { return true };
+        tokio::time::timeout(limits::SPOOL_CLOSE_WITHIN.into(), ended).await.is_ok()
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
 }
 
 impl Parcels {
@@ -53,36 +183,62 @@ impl Parcels {
     /// loses nothing.
     pub async fn next(&mut self) -> Parcel {
         loop {
-            let arrived = self.shared.arrived.notified();
-            if let Some(parcel) = self.shared.lock().hand_out() {
-                return parcel;
+            let next = self.shared.lock().next(clock::tick());
+            match next {
+                Next::Parcel(parcel) => return parcel,
+                Next::Later(until) => {
+                    let pause = Duration::from(until.since(clock::tick()));
+                    let _ = tokio::time::timeout(pause, self.shared.arrived.notified()).await;
+                }
+                Next::OnDisk => {
+                    self.shared.work.notify_one();
+                    self.shared.arrived.notified().await;
+                }
+                Next::Nothing => self.shared.arrived.notified().await,
             }
-            arrived.await;
         }
     }
 
     /// Starts again at the oldest unit that is not acknowledged: to be called for every new connection.
     pub fn rewind(&mut self) {
-        self.shared.lock().handed.clear();
+        self.shared.lock().rewind();
         self.shared.arrived.notify_one();
     }
 
-    /// Tells what the aggregator said of a unit. Stored: it is forgotten. Refused: it is forgotten, and a signed gap
-    /// takes its place. Busy: it is kept, and handed out again after the next [`Parcels::rewind`].
+    /// Tells what the aggregator said of a unit that [`Parcels::next`] gave on this connection. Stored: it is forgotten.
+    /// Refused: it is forgotten, and a signed gap takes its place. Busy: it is kept, and after
+    /// [`limits::BUSY_PAUSE`] `next` gives it again.
     pub fn settle(&self, epoch: BootEpoch, sequence: Sequence, verdict: AckVerdict) {
-        match verdict {
-            AckVerdict::Stored | AckVerdict::Refused => {
-                self.shared.lock().units.remove(&(epoch, sequence));
-            }
-            AckVerdict::Busy => {}
-        }
+        self.shared.lock().settle((epoch, sequence), verdict, clock::tick());
+        self.shared.arrived.notify_one();
+        self.shared.work.notify_one();
     }
 }
 
-impl Queue {
-    fn hand_out(&mut self) -> Option<Parcel> {
-        let (key, parcel) = self.units.iter().find(|(key, _)| !self.handed.contains(key))?;
-        self.handed.insert(*key);
-        Some(parcel.clone())
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for work, and at most so long.
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>, at_most: Option<Micros>) -> MutexGuard<'a, Queue> {
+        match at_most {
+            Some(span) => {
+                let woken = self.work.wait_timeout(queue, span.into());
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn close(&self) {
+        self.lock().closing = true;
+        self.work.notify_one();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
     }
 }
