@@ -43,9 +43,6 @@ pub const SPOOL_WRITE_DELAY: Micros = Micros::from_millis(75);
 /// From one failed write to the next attempt.
 pub const SPOOL_RETRY_PAUSE: Micros = Micros::from_secs(1);
 
-/// From an aggregator's `Busy` to the next attempt: it says so when its disk is full, which takes people.
-pub const BUSY_PAUSE: Micros = Micros::from_secs(2);
-
 /// The longest that a stop waits for the spool's last write.
 pub const SPOOL_CLOSE_WITHIN: Micros = Micros::from_secs(5);
 

@@ -23,7 +23,6 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use quorate_proto::{AggregatorKey, BootEpoch, Micros, Sequence, SignedUnit, SigningKey, frame::AckVerdict};
@@ -183,13 +182,9 @@ impl Parcels {
     /// loses nothing.
     pub async fn next(&mut self) -> Parcel {
         loop {
-            let next = self.shared.lock().next(clock::tick());
+            let next = self.shared.lock().next();
             match next {
                 Next::Parcel(parcel) => return parcel,
-                Next::Later(until) => {
-                    let pause = Duration::from(until.since(clock::tick()));
-                    let _ = tokio::time::timeout(pause, self.shared.arrived.notified()).await;
-                }
                 Next::OnDisk => {
                     self.shared.work.notify_one();
                     self.shared.arrived.notified().await;
@@ -199,15 +194,16 @@ impl Parcels {
         }
     }
 
-    /// Starts again at the oldest unit that is not acknowledged: to be called for every new connection.
+    /// Starts again at the oldest unit that is not acknowledged: to be called for every new connection, and when units
+    /// that met a busy aggregator are to be sent in order again.
     pub fn rewind(&mut self) {
         self.shared.lock().rewind();
         self.shared.arrived.notify_one();
     }
 
     /// Tells what the aggregator said of a unit that [`Parcels::next`] gave on this connection. Stored: it is forgotten.
-    /// Refused: it is forgotten, and a signed gap takes its place. Busy: it is kept, and after
-    /// [`limits::BUSY_PAUSE`] `next` gives it again.
+    /// Refused: it is forgotten, and a signed gap takes its place. Busy: it is kept, and comes again
+    /// after [`Parcels::rewind`].
     pub fn settle(&self, epoch: BootEpoch, sequence: Sequence, verdict: AckVerdict) {
         self.shared.lock().settle((epoch, sequence), verdict, clock::tick());
         self.shared.arrived.notify_one();

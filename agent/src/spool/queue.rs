@@ -4,9 +4,9 @@
 //! disk, or both. A batch that has to go without an acknowledgement leaves a gap behind: an entry that says, signed,
 //! what is missing. Neighbouring gaps grow together, except one that is on its way.
 //!
-//! The first unit of an epoch that is handed out on a connection is preceded by a gap over everything before it. An
-//! aggregator that has all of it answers that it is stored already; one that was restored from an older copy would
-//! otherwise wait for ever for units that this agent was once told to forget.
+//! What is handed out on one connection has no holes: where units are missing that were acknowledged once, a gap over
+//! them goes ahead. An aggregator that has them answers that it is stored already; one that was restored from an older
+//! copy would otherwise wait for ever for units that this agent was told to forget.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,8 +36,6 @@ pub(super) struct Location {
 #[derive(Debug)]
 pub(super) enum Next {
     Parcel(Parcel),
-    /// Nothing until this moment, because the aggregator was busy.
-    Later(Tick),
     /// The next unit is on disk: it was asked for, and its arrival will be told.
     OnDisk,
     Nothing,
@@ -58,9 +56,8 @@ pub(super) struct Queue {
     entries: BTreeMap<Key, Entry>,
     /// No entry below this one waits to be handed out.
     cursor: Key,
-    /// Epochs of which something was handed out on this connection.
-    introduced: BTreeSet<BootEpoch>,
-    held_until: Option<Tick>,
+    /// The ends of what was handed out on this connection, by epoch.
+    handed_to: BTreeMap<BootEpoch, (Sequence, Digest)>,
     /// Entries that are not on disk.
     pending: BTreeSet<Key>,
     pending_since: Option<Tick>,
@@ -102,8 +99,7 @@ impl Queue {
             aggregator,
             entries: BTreeMap::new(),
             cursor: Key::default(),
-            introduced: BTreeSet::new(),
-            held_until: None,
+            handed_to: BTreeMap::new(),
             pending: BTreeSet::new(),
             pending_since: None,
             pending_bytes: 0,
@@ -144,31 +140,30 @@ impl Queue {
     }
 
     /// The oldest unit that was not handed out yet on this connection.
-    pub(super) fn next(&mut self, now: Tick) -> Next {
-        if let Some(until) = self.held_until.filter(|until| *until > now) {
-            return Next::Later(until);
-        }
-        self.held_until = None;
+    pub(super) fn next(&mut self) -> Next {
         let Some((&key, entry)) = self.entries.range_mut(self.cursor..).find(|(_, entry)| !entry.handed)
         else {
             return Next::Nothing;
         };
         self.cursor = key;
-        if key.1 > Sequence(0) && self.introduced.insert(key.0) {
+        let (end, digest) = entry.end(key);
+        let handed_to = self.handed_to.entry(key.0).or_default();
+        let (expected, previous) = *handed_to;
+        if key.1 > expected {
+            *handed_to = (key.1, entry.previous);
             let gap = Gap {
                 resume: key.1,
                 resume_previous: entry.previous,
                 results: 0,
                 cause: GapCause::Forgotten,
             };
-            let start = (key.0, Sequence(0));
-            return match self.sign_gap(start, Digest::NONE, gap) {
-                Some(unit) => Next::Parcel(parcel(start, &unit, None)),
-                None => Next::Nothing,
-            };
+            return self.parcel_of_gap((key.0, expected), previous, gap);
         }
-        self.introduced.insert(key.0);
-        self.hand_out(key)
+        let next = self.hand_out(key);
+        if matches!(next, Next::Parcel(_)) && end > expected {
+            self.handed_to.insert(key.0, (end, digest));
+        }
+        next
     }
 
     fn hand_out(&mut self, key: Key) -> Next {
@@ -177,10 +172,7 @@ impl Queue {
             Body::Gap(gap) => {
                 let (gap, previous) = (*gap, entry.previous);
                 entry.handed = true;
-                match self.sign_gap(key, previous, gap) {
-                    Some(unit) => Next::Parcel(parcel(key, &unit, None)),
-                    None => Next::Nothing,
-                }
+                self.parcel_of_gap(key, previous, gap)
             }
             Body::Batch { bytes, signed_at, .. } => {
                 let Some(unit) = bytes.clone() else {
@@ -203,13 +195,12 @@ impl Queue {
             entry.handed = false;
         }
         self.cursor = Key::default();
-        self.introduced.clear();
-        self.held_until = None;
+        self.handed_to.clear();
     }
 
     /// The aggregator's word on a unit that was handed out. One that was not, or that is gone, is passed over.
     pub(super) fn settle(&mut self, key: Key, verdict: AckVerdict, now: Tick) {
-        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.handed) else { return };
+        let Some(entry) = self.entries.get(&key).filter(|entry| entry.handed) else { return };
         match verdict {
             AckVerdict::Stored => {
                 self.remove(key);
@@ -218,11 +209,7 @@ impl Queue {
                 self.remove(key);
             }
             AckVerdict::Refused => self.lose(key, GapCause::Refused, now),
-            AckVerdict::Busy => {
-                entry.handed = false;
-                self.cursor = self.cursor.min(key);
-                self.held_until = Some(now.after(limits::BUSY_PAUSE));
-            }
+            AckVerdict::Busy => {}
         }
     }
 
@@ -388,29 +375,18 @@ impl Queue {
         self.insert(key, body, place.previous, Some(location), Tick::default());
     }
 
-    /// Puts a gap wherever units are missing between two others, with the number of results known to be lost there.
+    /// Puts gaps where damaged records were: in front of each of these units, with the results that were lost.
     pub(super) fn fill_holes(&mut self, lost: &BTreeMap<Key, u64>, now: Tick) {
-        let mut holes = Vec::new();
         for (key, results) in lost {
-            let is_first = self.entries.range((key.0, Sequence(0))..*key).next().is_none();
-            if let Some(entry) = self.entries.get(key).filter(|_| is_first && key.1 > Sequence(0)) {
-                let cause = GapCause::SpoolDamaged;
-                let gap = Gap { resume: key.1, resume_previous: entry.previous, results: *results, cause };
-                holes.push(((key.0, Sequence(0)), Digest::NONE, gap));
+            let Some(resume_previous) = self.entries.get(key).map(|entry| entry.previous) else { continue };
+            let before = self.entries.range((key.0, Sequence(0))..*key).next_back();
+            let (start, previous) =
+                before.map_or_else(Default::default, |(before, entry)| entry.end(*before));
+            if start < key.1 {
+                let gap =
+                    Gap { resume: key.1, resume_previous, results: *results, cause: GapCause::SpoolDamaged };
+                self.insert((key.0, start), Body::Gap(gap), previous, None, now);
             }
-        }
-        for ((before, entry), (after, follower)) in self.entries.iter().zip(self.entries.iter().skip(1)) {
-            let (resume, digest) = entry.end(*before);
-            if before.0 == after.0 && resume < after.1 {
-                let results = lost.get(after).copied().unwrap_or(0);
-                let cause =
-                    if lost.contains_key(after) { GapCause::SpoolDamaged } else { GapCause::Forgotten };
-                let gap = Gap { resume: after.1, resume_previous: follower.previous, results, cause };
-                holes.push(((before.0, resume), digest, gap));
-            }
-        }
-        for (key, previous, gap) in holes {
-            self.insert(key, Body::Gap(gap), previous, None, now);
         }
     }
 
@@ -501,6 +477,13 @@ impl Queue {
             self.unwritten(before, now);
         } else {
             self.insert(key, Body::Gap(gap), entry.previous, None, now);
+        }
+    }
+
+    fn parcel_of_gap(&self, key: Key, previous: Digest, gap: Gap) -> Next {
+        match self.sign_gap(key, previous, gap) {
+            Some(unit) => Next::Parcel(parcel(key, &unit, None)),
+            None => Next::Nothing,
         }
     }
 
