@@ -1,6 +1,5 @@
 //! Every bound of the agent that the protocol does not already set, each with its reason.
 
-use quorate_proto::Micros;
 use quorate_proto::{Micros, limits::UNIT_BYTES_MAX};
 
 // --- spool
