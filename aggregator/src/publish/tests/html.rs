@@ -88,7 +88,7 @@ async fn hostile_texts_are_only_texts() {
     let house = House::new(snapshot).await;
     let resolved = hostile(&sample::resolved());
     let opened_at = resolved.started_at;
-    house.commit(vec![Change::Incident { incident: Box::new(resolved), opened_at, told: [].into() }]).await;
+    house.commit(vec![Change::Incident(Box::new(crate::model::Tracked { incident: resolved, opened_at, told: [].into() }))]).await;
     house.rename(HOSTILE);
     let html = house.get("/").await.body;
     assert!(html.contains("Recently resolved") && html.contains("was down for"));
@@ -123,7 +123,7 @@ async fn the_page_follows_the_picture_its_title_and_the_store() {
     let resolved =
         Incident { resolved_at: Some(sample::NOW), ..(*sample::snapshot().incidents_open[0]).clone() };
     let opened_at = resolved.started_at;
-    house.commit(vec![Change::Incident { incident: Box::new(resolved), opened_at, told: [].into() }]).await;
+    house.commit(vec![Change::Incident(Box::new(crate::model::Tracked { incident: resolved, opened_at, told: [].into() }))]).await;
     house.sources.snapshot.store(sample::calm().into());
     assert!(house.get("/").await.body.contains("was down for"));
 }

@@ -37,7 +37,7 @@ async fn house() -> House {
     let house = House::new(sample::snapshot()).await;
     let incident = sample::resolved();
     let opened_at = incident.started_at;
-    house.commit(vec![Change::Incident { incident: Box::new(incident), opened_at, told: [].into() }]).await;
+    house.commit(vec![Change::Incident(Box::new(crate::model::Tracked { incident: incident, opened_at, told: [].into() }))]).await;
     house
 }
 
@@ -219,7 +219,7 @@ async fn stored_lists_are_read_page_by_page_and_filtered() {
             incident.monitor.id = "chat".parse().unwrap();
         }
         let opened_at = sample::ago(1_000.0 - f64::from(index));
-        changes.push(Change::Incident { incident: Box::new(incident), opened_at, told: [].into() });
+        changes.push(Change::Incident(Box::new(crate::model::Tracked { incident: incident, opened_at, told: [].into() })));
     }
     house.store.commit(Commit { units: Vec::new(), changes }).await.unwrap();
     for (filter, count) in
