@@ -6,7 +6,9 @@ mod config;
 mod error;
 mod init;
 mod log;
+mod serve;
 mod stop;
+mod up;
 
 use std::{io, process::ExitCode};
 
@@ -15,6 +17,7 @@ use clap::{Parser, Subcommand};
 pub use error::CliError;
 pub use stop::stop_signal;
 
+use crate::demo;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +46,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show everything on this machine: servers that break on purpose, five agents, pages that arrive
+    Demo(demo::Arguments),
+    /// Watch from this machine: aggregator and local agents in one process
+    Up(up::Arguments),
+    /// Run the aggregator alone; agents connect to it from their regions
+    Serve(serve::Arguments),
     /// Write a commented starter configuration
     Init(init::Arguments),
     /// Check a configuration without running it
@@ -50,14 +59,18 @@ enum Command {
     Config(config::Command),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
+    /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
+    Check(quorate_agent::check::Args),
 }
 
 /// Reads the arguments of this process and does what they say.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let default = match &arguments.command {
+        Command::Up(_) | Command::Serve(_) => log::Level::Info,
         // The demo narrates on standard output, and provokes what is otherwise worth a warning.
-        Command::Init(_) | Command::Config(_) | Command::Agents(_) => log::Level::Warn,
+        Command::Demo(_) => log::Level::Error,
+        Command::Init(_) | Command::Config(_) | Command::Agents(_) | Command::Check(_) => log::Level::Warn,
     };
     let done = arguments.log.install(default).and_then(|()| run(arguments.command));
     done.unwrap_or_else(|error| {
@@ -68,9 +81,13 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, CliError> {
     match command {
+        Command::Demo(arguments) => on_all_cores(demo::run(arguments)),
+        Command::Up(arguments) => on_all_cores(up::run(arguments)),
+        Command::Serve(arguments) => on_all_cores(serve::run(arguments)),
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
+        Command::Check(arguments) => on_one_core(async { Ok(quorate_agent::check::run(arguments).await) }),
     }
 }
 

@@ -51,6 +51,9 @@ pub const DEMO_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Messages that arrived at the demo's webhook receiver and were not shown yet.
 pub const DEMO_ARRIVALS_MAX: usize = 64;
 
+/// Messages whose ids the demo remembers, to tell a second delivery of one from another.
+pub const DEMO_MESSAGES_REMEMBERED_MAX: usize = 1024;
+
 /// Bytes of a message to the demo's webhook receiver: Standard Webhooks asks for at most 20 kB.
 pub const DEMO_BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -375,3 +378,21 @@ pub const DOOR_LINE_INTERVAL: Micros = Micros::from_secs(3);
 
 const _: () = assert!(ROSTER_LOOK_INTERVAL.0 < 1_000_000, "revoked is closed within one second");
 const _: () = assert!(IDLE_TIMEOUT.0 > 2 * 5_000_000, "one lost keep-alive must not end a connection");
+
+// --- run
+
+/// Messages that wait for the core. Agents' units are the bulk; where it is full, connections stop reading, and QUIC's
+/// windows hold the agents back. Each entry may hold a unit, so that this is a matter of memory.
+pub const INTAKE_WAITING_MAX: usize = 512;
+
+/// Deliveries that wait for `notify`; the core keeps the rest.
+pub const DISPATCHES_WAITING_MAX: usize = 256;
+
+/// How long a wish of this process's own, such as enrolling a local agent, may take.
+pub const ADMIN_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a stage may take to end. Service managers wait 10 s and more before they kill.
+pub const STAGE_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a local agent may take to join: the aggregator is in the same process.
+pub const LOCAL_JOIN_WAIT: Duration = Duration::from_secs(15);

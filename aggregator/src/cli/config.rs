@@ -120,3 +120,33 @@ fn as_json(loaded: &Result<Loaded, Vec<Fault>>) -> serde_json::Value {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_for_deployment_is_good() {
+        let environment = Environment {
+            variable: Box::new(|name| match name {
+                "SLACK_URL" => Some("https://hooks.slack.com/services/T/B/x".to_owned()),
+                "WEBHOOK_SECRET" => Some("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
+                "FEED_TOKEN" => Some("t0ken".to_owned()),
+                _ => None,
+            }),
+            ..Environment::of_process()
+        };
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/quorate.example.toml");
+        let loaded = Config::load(&path, &environment).unwrap();
+        assert_eq!(loaded.warnings, []);
+        assert_eq!(
+            summary(&loaded),
+            "  chat     wss://chat.example.org/ws  every 30s, from eu-west, us-east, us-west, ap-south, sa-east, pages slack, on-call\n  \
+             prices   wss://feed.example.org/v1  every 10s, from eu-west, us-east, us-west, ap-south, sa-east, pages slack, on-call\n  \
+             graphql  wss://api.example.org/graphql  every 30s, from eu-west, us-east, us-west, ap-south, sa-east, pages slack\n"
+        );
+        let json = as_json(&Ok(loaded));
+        assert_eq!(json.pointer("/monitors/1/interval_ms"), Some(&json!(10_000)));
+        assert!(!json.to_string().contains("t0ken"));
+    }
+}

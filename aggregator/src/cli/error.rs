@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use super::api::ApiError;
-use crate::{config::Fault, limits, run::StartError};
+use crate::{config::Fault, limits, run::{LocalAgentError, StageEnded, StartError}};
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +45,19 @@ pub enum CliError {
     /// The aggregator did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A local agent did not start or ended.
-    #[error("the local agent of region {region} {what}")]
-    LocalAgent {
-        /// Its region.
-        region: String,
-        /// What became of it.
-        what: String,
+    /// The aggregator ended by itself.
+    #[error(transparent)]
+    Ended(#[from] StageEnded),
+    /// A local agent did not start.
+    #[error(transparent)]
+    LocalAgent(#[from] LocalAgentError),
+    /// The demo's own servers did not start.
+    #[error("the demo cannot {done}: {error}")]
+    Demo {
+        /// What was to be done.
+        done: &'static str,
+        /// The system's own words.
+        error: io::Error,
     },
 }
 
@@ -69,7 +75,9 @@ impl CliError {
             | Self::Arguments(_)
             | Self::Api(_)
             | Self::Start(_)
-            | Self::LocalAgent { .. } => ExitCode::from(2),
+            | Self::Ended(_)
+            | Self::LocalAgent(_)
+            | Self::Demo { .. } => ExitCode::from(2),
         }
     }
 }

@@ -71,6 +71,16 @@ impl Screen {
         self.event(at, monitor, BAD, "PAGE", text);
     }
 
+    /// A message that is no page.
+    pub(super) fn noted(&self, at: Moment, monitor: &str, text: &str) {
+        self.event(at, monitor, UNSURE, "NOTE", text);
+    }
+
+    /// A message that must not be trusted.
+    pub(super) fn strange(&self, at: Moment, what: &str) {
+        self.event(at, "-", BAD, "STRANGE", &format!("a message arrived that {what}"));
+    }
+
     pub(super) fn resolved(&self, at: Moment, monitor: &str, text: &str) {
         self.event(at, monitor, GOOD, "RESOLVED", text);
     }

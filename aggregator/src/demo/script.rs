@@ -113,8 +113,9 @@ impl Script {
         script
     }
 
-    /// Puts all acts on the programme once more.
+    /// Starts over: what was is forgotten.
     pub(super) fn again(&mut self) {
+        self.acts.clear();
         self.coming = Fault::ALL.into_iter().rev().collect();
     }
 
@@ -125,6 +126,11 @@ impl Script {
     /// Whether everything that was on the programme went as it must.
     pub(super) fn is_good(&self) -> bool {
         self.coming.is_empty() && self.unexplained == 0 && self.acts.iter().all(Act::is_good)
+    }
+
+    /// The same of what is over.
+    pub(super) fn is_good_so_far(&self) -> bool {
+        self.unexplained == 0 && self.acts.iter().all(|act| act.healed.is_none() || act.is_good())
     }
 
     /// What to do at a moment; `all_up` says whether every monitor is up. To be called until it returns nothing.

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use quorate_proto::Digest;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -19,17 +20,21 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Environment, Fault, Loaded, read_bounded};
+use crate::{
+    config::{Config, Environment, Fault, Loaded, Page, read_bounded},
+    model::Intake,
+};
 
 /// How often the files are looked at.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Watches the files of a configuration until cancelled, and sends every good new one that differs from the one in
-/// force. What wants a restart is kept as it was, and said.
+/// Watches the files of a configuration until cancelled, and hands every good new one that differs from the one in
+/// force to the core and to the page. What wants a restart is kept as it was, and said.
 pub(super) async fn watch(
     path: PathBuf,
     mut in_force: Arc<Config>,
-    good: mpsc::Sender<Arc<Config>>,
+    intake: mpsc::Sender<Intake>,
+    page: Arc<ArcSwap<Page>>,
     cancel: CancellationToken,
 ) {
     let mut hangup = signal(SignalKind::hangup()).ok();
@@ -50,7 +55,8 @@ pub(super) async fn watch(
                 if let Some(changed) = differing(*loaded, &in_force) {
                     in_force = changed;
                     tracing::info!(monitors = in_force.monitors.len(), "a new configuration is in force");
-                    if good.send(Arc::clone(&in_force)).await.is_err() {
+                    page.store(Arc::new(in_force.page.clone()));
+                    if intake.send(Intake::Configure(Arc::clone(&in_force))).await.is_err() {
                         return;
                     }
                 }
