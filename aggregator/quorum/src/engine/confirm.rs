@@ -13,7 +13,7 @@ use super::{
     monitor::{Lane, Monitor},
     ration::Rounds,
 };
-use crate::{Effect, Moment, SINGLE_REGION_ATTEMPTS, Verdict, Vote, policy};
+use crate::{Effect, Moment, SINGLE_REGION_ATTEMPTS, Verdict, Vote};
 
 /// From one round of a monitor to the next, at least: two attempts one second apart are through by then unless they
 /// time out, and those are waited for.
@@ -178,7 +178,8 @@ impl Monitor {
                 Some((due, Whom::Returning))
             }
             Some(Verdict::Partial) if tally.failing > 0 => None,
-            Some(Verdict::Down) if tally.failing >= policy::majority(tally.eligible) => None,
+            // As long as a rule for down has its votes together, no pass ends it.
+            Some(Verdict::Down) if self.quorum.is_some() || self.majority.is_some() => None,
             Some(Verdict::Partial | Verdict::Down | Verdict::Unobserved) => {
                 Some((self.recovery_completes_at(tally, opinions)?, Whom::All))
             }

@@ -3,7 +3,7 @@
 use quorate_proto::Micros;
 
 use super::{
-    evidence::{Opinion, Stretch, Tally, kth_earliest, kth_latest, voting},
+    evidence::{Opinion, Stretch, Tally, kth_earliest, voting},
     monitor::Monitor,
 };
 use crate::{Moment, Rule, Verdict, Vote, policy};
@@ -12,15 +12,18 @@ use crate::{Moment, Rule, Verdict, Vote, policy};
 const PASSES: u16 = 2;
 
 impl Monitor {
-    /// Rule 6: a majority passes twice, over the span; and no rule for down has its votes together, which matters where
-    /// the operator's quorum is no majority.
+    /// Rule 6: a majority passes twice, over the span. Where the operator's quorum is smaller than half, a majority may
+    /// pass while the quorum fails: so it is also wanted that the failures which are not yet over are fewer than the
+    /// quorum, or a region that passes now and then would turn the verdict to and fro.
     pub(super) fn recovered(&self, tally: &Tally, opinions: &[Opinion]) -> Option<Rule> {
-        let needed = usize::from(policy::majority(tally.eligible));
-        let twice = || voting(opinions, Vote::Ok).filter(|stretch| stretch.checks >= PASSES);
-        let start = kth_earliest(twice().map(|stretch| stretch.start), needed)?;
-        let end = kth_latest(twice().map(|stretch| stretch.end), needed)?;
-        let recovered = end.since(start) >= self.policy.recovery_span_needed() && self.quorum.is_none();
-        recovered.then_some(Rule::Recovered { passing: tally.passing, eligible: tally.eligible })
+        let span_needed = self.policy.recovery_span_needed();
+        let passed = voting(opinions, Vote::Ok).filter(|stretch| stretch.is_confirmed(span_needed)).count();
+        let lanes = self.lanes.iter().zip(opinions);
+        let failed =
+            lanes.filter(|(lane, opinion)| lane.settled.is_some() || opinion.vote == Vote::Fail).count();
+        let is_recovered = passed >= usize::from(policy::majority(tally.eligible))
+            && failed < usize::from(self.policy.needed(tally.eligible));
+        is_recovered.then_some(Rule::Recovered { passing: tally.passing, eligible: tally.eligible })
     }
 
     /// Settles failures that are established, and releases those that are over.
@@ -65,11 +68,14 @@ impl Monitor {
             .any(|(lane, opinion)| lane.settled.is_some() && opinion.vote == Vote::Ok)
     }
 
-    /// From when on another pass of the majority would be enough: the recovery span after most of them began to pass.
+    /// From when on another pass is enough for as many regions as lack to the majority.
     pub(super) fn recovery_completes_at(&self, tally: &Tally, opinions: &[Opinion]) -> Option<Moment> {
-        let needed = usize::from(policy::majority(tally.eligible));
-        let start = kth_earliest(voting(opinions, Vote::Ok).map(|stretch| stretch.start), needed)?;
-        self.recovered(tally, opinions).is_none().then(|| start.after(self.policy.recovery_span_needed()))
+        let span_needed = self.policy.recovery_span_needed();
+        let passed = voting(opinions, Vote::Ok).filter(|stretch| stretch.is_confirmed(span_needed)).count();
+        let lacking = usize::from(policy::majority(tally.eligible)).saturating_sub(passed).max(1);
+        let halfway = voting(opinions, Vote::Ok).filter(|stretch| !stretch.is_confirmed(span_needed));
+        let start = kth_earliest(halfway.map(|stretch| stretch.start), lacking)?;
+        self.recovered(tally, opinions).is_none().then(|| start.after(span_needed))
     }
 }
 
