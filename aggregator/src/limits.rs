@@ -396,3 +396,79 @@ pub const STAGE_STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a local agent may take to join: the aggregator is in the same process.
 pub const LOCAL_JOIN_WAIT: Duration = Duration::from_secs(15);
+
+// --- core
+
+/// How long a unit waits for others to share its commit. A failure, or whatever else somebody waits for, does not wait.
+pub const GROUP_WAIT: Micros = Micros::from_millis(20);
+
+/// Units that make a commit go off without waiting: the gain of a larger group is small, its latency is not.
+pub const GROUP_UNITS_ENOUGH: usize = 500;
+
+/// Units gathered while a commit is under way; above it agents are told to send them again later.
+pub const GROUP_UNITS_MAX: usize = 2_000;
+
+/// Bytes of units that make a commit go off without waiting.
+pub const GROUP_BYTES_ENOUGH: usize = 4 * 1024 * 1024;
+
+/// Bytes of units gathered while a commit is under way.
+pub const GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A commit that takes this long counts as storage trouble: a page that waits for it must not wait longer.
+pub const COMMIT_STALLED: Micros = Micros::from_secs(2);
+
+/// From a failed commit to the next try.
+pub const COMMIT_RETRY: Micros = Micros::from_secs(1);
+
+/// For how long every commit must succeed before storage is called good again: a full disk takes a small commit now and
+/// then, and its operator wants one message, not ten.
+pub const STORAGE_GOOD_AFTER: Micros = Micros::from_secs(10);
+
+/// Changes of state kept in memory while the store cannot be written. Latest values, one for each thing that changed:
+/// this many is a day of trouble with thousands of incidents.
+pub const BACKLOG_CHANGES_MAX: usize = 20_000;
+
+/// How long a unit whose predecessor is missing waits for it: the two were sent at once on streams of their own, and
+/// one that comes later than this was lost with its stream and is sent again anyway.
+pub const PARKED_TIME_MAX: Micros = Micros::from_secs(10);
+
+/// The age at receipt up to which a result decides. An agent whose results take longer has not been heard from for as
+/// long as makes its region silent ([`quorate_proto::limits::HEARTBEAT_STALE`]), so that an older result could only
+/// speak for a region that has no vote; and what is caught up after an absence must page nobody. On a good path a
+/// result is 100 ms of batching and one way old.
+pub const RESULT_FRESH_MAX: Micros = Micros::from_secs(15);
+
+/// An agent whose event loop or schedule was late by this much says of itself that it is sick: its timings, and with
+/// them its timeouts, tell more of itself than of any server.
+pub const AGENT_LAG_SICK: Micros = Micros::from_secs(2);
+
+/// Deliveries owed at one time. When more come, the oldest of all is given up: it has been failing for longest.
+pub const OUTBOX_MAX: usize = 10_000;
+
+/// Join tokens that can be used at one time; above it the one that expires first goes.
+pub const JOIN_TOKENS_MAX: usize = 1_000;
+
+/// An agent that still works under another revision this long after it was given the latest is given all of it again.
+pub const ASSIGN_AGAIN: Micros = Micros::from_secs(10);
+
+/// How long one frame of assignments may wait for room in a connection's queue.
+pub const HAND_OVER_WAIT: Duration = Duration::from_secs(10);
+
+/// The picture of the present is painted at most this often.
+pub const PICTURE_PERIOD: Micros = Micros::from_millis(200);
+
+/// The picture is painted at least this often: votes grow stale without anything happening.
+pub const PICTURE_AGE_MAX: Micros = Micros::from_secs(1);
+
+/// Paintings in which every monitor is looked at again once, changed or not.
+pub const PICTURE_ROUNDS: usize = 10;
+
+/// How long the core waits at its end for the last commit.
+pub const CORE_STOP_WAIT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(GROUP_UNITS_ENOUGH < GROUP_UNITS_MAX && GROUP_BYTES_ENOUGH < GROUP_BYTES_MAX);
+const _: () = assert!(RESULT_FRESH_MAX.0 >= quorate_proto::limits::HEARTBEAT_STALE.0);
+const _: () = assert!(
+    PARKED_TIME_MAX.0 > COMMIT_STALLED.0,
+    "a parked unit outlasts one slow commit of its predecessor"
+);

@@ -90,6 +90,8 @@ pub enum Change {
     Monitor(MonitorForm),
     /// The key that this database's agents know their aggregator by.
     AggregatorKey(AggregatorKey),
+    /// Nothing but a sign that the store can be written.
+    Pulse(WallMicros),
     /// A token of the HTTP API.
     ApiToken {
         /// SHA-256 of the token.

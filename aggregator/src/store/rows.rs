@@ -226,6 +226,7 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
                 )?
                 .execute(params![monitor.as_str(), fingerprint.0, signed(*revision)])?;
         }
+        Change::Pulse(at) => write_meta(connection, "pulse", &at.0.to_be_bytes())?,
         Change::AggregatorKey(key) => write_meta(connection, "aggregator_key", &key.0)?,
         Change::ApiToken { sha256, name, created_at } => {
             connection

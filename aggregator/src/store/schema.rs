@@ -167,7 +167,7 @@ CREATE TABLE api_token (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Single values: `aggregator_key`, `revision`.
+-- Single values: `aggregator_key`, `revision`, `pulse` (when the store was last tried).
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value BLOB NOT NULL
