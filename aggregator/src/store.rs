@@ -19,7 +19,7 @@ pub mod writer;
 pub use commit::{Change, Commit, CommitError, MonitorForm, ResultFacts, UnitRows};
 pub use open::OpenError;
 pub use reader::{Cursor, Paged, PhasesMs, Reader, ResultRow, StoreError};
-pub use recover::{OpenIncident, Recovered, StoredVerdict};
+pub use recover::{Recovered, StoredVerdict};
 pub use writer::Retention;
 
 use std::{

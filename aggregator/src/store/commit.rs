@@ -1,14 +1,12 @@
 //! What one transaction holds: units with the rows they make, and changes of state.
 
-use std::collections::BTreeSet;
-
 use quorate_proto::{
     AgentKey, AggregatorKey, Digest, MonitorId, Region, Verified, WallMicros,
     verify::{Head, Unit},
 };
 use quorate_quorum::Verdict;
 
-use crate::model::{AgentRecord, ChannelId, Delivery, Incident, JoinToken};
+use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -47,14 +45,7 @@ pub struct ResultFacts {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// An incident as it stands.
-    Incident {
-        /// The incident.
-        incident: Box<Incident>,
-        /// When it was opened: its place in every list.
-        opened_at: WallMicros,
-        /// The channels that got the opening.
-        told: BTreeSet<ChannelId>,
-    },
+    Incident(Box<Tracked>),
     /// A decision about an incident.
     IncidentEvent {
         /// Which incident.

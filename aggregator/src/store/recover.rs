@@ -13,7 +13,7 @@ use super::{
     commit::MonitorForm,
     rows::unsigned,
 };
-use crate::model::{AgentRecord, ChannelId, Delivery, Incident, JoinToken};
+use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
 
 /// Everything that the core needs at its start.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Recovered {
     /// What was last decided of each monitor.
     pub verdicts: BTreeMap<MonitorId, StoredVerdict>,
     /// Incidents that are not resolved, oldest first.
-    pub incidents_open: Vec<OpenIncident>,
+    pub incidents_open: Vec<Tracked>,
     /// Deliveries that are owed, oldest first.
     pub deliveries_pending: Vec<Delivery>,
     /// The number for the next delivery.
@@ -51,17 +51,6 @@ pub struct StoredVerdict {
     pub verdict: Verdict,
     /// Since when.
     pub since: WallMicros,
-}
-
-/// An incident that is not resolved.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenIncident {
-    /// The incident.
-    pub incident: Incident,
-    /// When it was opened.
-    pub opened_at: WallMicros,
-    /// The channels that got the opening.
-    pub told: BTreeSet<ChannelId>,
 }
 
 /// Reads all of it.
@@ -166,8 +155,8 @@ fn verdict(row: &Row<'_>) -> Result<(MonitorId, StoredVerdict), rusqlite::Error>
     Ok((parsed(row, 0)?, StoredVerdict { verdict, since: WallMicros(row.get(2)?) }))
 }
 
-fn open_incident(row: &Row<'_>) -> Result<OpenIncident, rusqlite::Error> {
-    Ok(OpenIncident { incident: json(row, 0)?, opened_at: WallMicros(row.get(1)?), told: json(row, 2)? })
+fn open_incident(row: &Row<'_>) -> Result<Tracked, rusqlite::Error> {
+    Ok(Tracked { incident: json(row, 0)?, opened_at: WallMicros(row.get(1)?), told: json(row, 2)? })
 }
 
 fn form(row: &Row<'_>) -> Result<MonitorForm, rusqlite::Error> {

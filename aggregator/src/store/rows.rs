@@ -7,7 +7,7 @@ use quorate_proto::{
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::commit::{Change, Commit, MonitorForm, ResultFacts, UnitRows};
-use crate::model::{AgentRecord, Delivery, JoinToken};
+use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
 
 type Rows = Result<(), rusqlite::Error>;
 
@@ -162,7 +162,8 @@ fn write_result(
 
 fn write_change(connection: &Connection, change: &Change) -> Rows {
     match change {
-        Change::Incident { incident, opened_at, told } => {
+        Change::Incident(tracked) => {
+            let Tracked { incident, opened_at, told } = tracked.as_ref();
             let told = json(told)?;
             let body = json(incident)?;
             connection

@@ -10,9 +10,9 @@ use super::{
     fixture::{Agent, check},
     *,
 };
-use crate::{
-    decide::fixture::{alert, delivery, incident},
-    model::DeliveryState,
+use crate::model::{
+    DeliveryState, Tracked,
+    fixture::{alert, delivery, incident},
 };
 
 struct Opened {
@@ -85,7 +85,7 @@ async fn incidents_are_found_by_monitor_and_state() {
         let mut incident = incident(&format!("inc_{number}"), monitor);
         incident.resolved_at = (number == 0).then_some(WallMicros(9));
         let opened_at = WallMicros(i64::try_from(number).unwrap());
-        rows.push(Change::Incident { incident: Box::new(incident), opened_at, told: BTreeSet::new() });
+        rows.push(Change::Incident(Box::new(Tracked { incident, opened_at, told: BTreeSet::new() })));
     }
     store.commit(changes(rows)).await.unwrap();
     let ids = async |monitor: Option<&str>, open| {
@@ -107,11 +107,11 @@ async fn incidents_are_found_by_monitor_and_state() {
 async fn an_incident_has_its_deliveries_and_they_are_updated_in_place() {
     let Opened { store, reader, folder } = opened();
     let incident = incident("inc_1", "shop");
-    let row = Change::Incident {
-        incident: Box::new(incident.clone()),
+    let row = Change::Incident(Box::new(Tracked {
+        incident: incident.clone(),
         opened_at: WallMicros(1),
         told: BTreeSet::from(["hook".to_owned()]),
-    };
+    }));
     let mut first = delivery(7, "hook", alert("msg_1", &incident));
     let second = delivery(8, "slack", alert("msg_1", &incident));
     let rows =
@@ -166,7 +166,7 @@ async fn state_survives() {
     assert!(!reader.has_token([8; 32]).await.unwrap());
     store.close();
     let (_, _, recovered) = Store::open(folder.path()).unwrap();
-    assert_eq!(recovered.agents, [agent.record.clone()]);
+    assert_eq!(recovered.agents, std::slice::from_ref(&agent.record));
     assert_eq!(recovered.given[&agent.key()], BTreeSet::from([monitor("chat"), monitor("shop")]));
     assert_eq!(recovered.verdicts.keys().collect::<Vec<_>>(), [&monitor("shop")]);
     assert_eq!(recovered.verdicts[&monitor("shop")].since, WallMicros(5));
