@@ -10,14 +10,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aws_lc_rs::digest;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, header},
     middleware::Next,
     response::Response,
 };
-use quorate_proto::Micros;
+use quorate_proto::{Digest, Micros};
 use quorate_quorum::Moment;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -69,8 +68,7 @@ fn presented(headers: &HeaderMap) -> Result<Hash, Error> {
 
 /// What the store knows a token by.
 pub(super) fn hash(token: &str) -> Hash {
-    let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    digest.as_ref().first_chunk().copied().unwrap_or_default()
+    Digest::of(token.as_bytes()).0
 }
 
 impl Tokens {

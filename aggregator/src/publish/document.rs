@@ -1,12 +1,12 @@
 //! A rendered answer with its entity tag (RFC 9110 section 8.8.3), so that a reader who polls gets 304 and no body.
 
-use aws_lc_rs::digest;
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
+use quorate_proto::Digest;
 use serde::Serialize;
 
 use super::error::Error;
@@ -92,8 +92,9 @@ fn tag(body: &[u8]) -> HeaderValue {
 
 /// 128 bits of SHA-256 as base64url.
 pub(super) fn short_hash(bytes: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, bytes);
-    BASE64URL_NOPAD.encode(digest.as_ref().first_chunk::<16>().map_or(&[], <[u8; 16]>::as_slice))
+    let digest = Digest::of(bytes).0;
+    let (half, _) = digest.split_at(16);
+    BASE64URL_NOPAD.encode(half)
 }
 
 #[cfg(test)]

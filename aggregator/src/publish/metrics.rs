@@ -16,7 +16,7 @@ use quorate_quorum::{Verdict, Vote};
 
 use super::{
     Shared, exposition,
-    exposition::{Family, text},
+    exposition::{Family, Sample, text},
 };
 use crate::model::{
     AgentView, Counts, MonitorView, RegionView, Snapshot, StorageState, view::PAGE_SECONDS_BOUNDS,
@@ -25,8 +25,28 @@ use crate::model::{
 /// Answers `GET /metrics`.
 pub(super) async fn serve(State(shared): State<Arc<Shared>>) -> Response {
     let mut families = families(&shared.snapshot());
-    families.extend((shared.sources.further_metrics)());
+    merge(&mut families, (shared.sources.further_metrics)());
     ([(header::CONTENT_TYPE, exposition::MEDIA_TYPE)], text(&families)).into_response()
+}
+
+/// Adds the families of another stage. The format allows each name once and each set of labels once, so what both
+/// count is added up.
+pub(super) fn merge(families: &mut Vec<Family>, further: Vec<Family>) {
+    for family in further {
+        match families.iter_mut().find(|known| known.name == family.name) {
+            None => families.push(family),
+            Some(known) => {
+                for sample in family.samples {
+                    let is_same =
+                        |known: &&mut Sample| known.suffix == sample.suffix && known.labels == sample.labels;
+                    match known.samples.iter_mut().find(is_same) {
+                        Some(known) => known.value += sample.value,
+                        None => known.samples.push(sample),
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Every family of a picture.

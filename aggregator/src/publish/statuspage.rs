@@ -242,7 +242,9 @@ fn updates(incident: &Incident) -> Vec<Update> {
     let suspected_at = incident.timeline.suspected_at.unwrap_or(incident.started_at);
     let investigating = "A check failed; the other regions are asked.".to_owned();
     let mut updates = vec![update(incident, 0, "investigating", suspected_at, investigating, None)];
-    if let Some(decided_at) = incident.timeline.decided_at {
+    // The last decision of an incident that is over is its end, which has an update of its own.
+    let is_before_end = |at: &WallMicros| incident.resolved_at.is_none_or(|end| *at < end);
+    if let Some(decided_at) = incident.timeline.decided_at.filter(is_before_end) {
         let cause = &incident.cause;
         let body = format!("{}: {} {} ({})", incident.verdict, cause.summary, cause.hint, incident.rule);
         let affected = Affected {

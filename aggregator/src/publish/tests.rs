@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 use super::{Shared, Sources, auth, router, sample};
 use crate::{
     config::Page,
-    model::{Intake, Snapshot},
+    model::{Incident, Intake, Snapshot, incident::Tracked},
     store::{Change, Commit, Store},
 };
 
@@ -67,6 +67,13 @@ impl House {
 
     async fn commit(&self, changes: Vec<Change>) {
         self.store.commit(Commit { units: Vec::new(), changes }).await.unwrap();
+    }
+
+    /// Stores an incident, opened when it started.
+    async fn keep(&self, incident: Incident) {
+        let opened_at = incident.started_at;
+        let tracked = Tracked { incident, opened_at, told: [].into() };
+        self.commit(vec![Change::Incident(Box::new(tracked))]).await;
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {

@@ -90,10 +90,15 @@ pub(super) fn failure(region: &RegionView) -> Option<String> {
     match region.vote {
         Vote::Ok => None,
         Vote::Fail => region.failure.clone(),
-        Vote::Abstain(reason) => match (&region.failure, reason) {
-            (Some(failure), Abstention::AgentsOwnFault) => Some(format!("{}: {failure}", abstention(reason))),
-            _ => Some(abstention(reason).to_owned()),
-        },
+        Vote::Abstain(reason) => {
+            let why = abstention(reason);
+            // Only an agent's own fault is a failure of the latest check.
+            let detail = region
+                .failure
+                .as_deref()
+                .filter(|failure| reason == Abstention::AgentsOwnFault && *failure != reason.name());
+            Some(detail.map_or_else(|| why.to_owned(), |detail| format!("{why}: {detail}")))
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl<'a> OpenIncident<'a> {
             hint: &incident.cause.hint,
             rule: &incident.rule,
             steps: steps(&incident.timeline, now),
-            speed: speed(&incident.timeline),
+            speed: speed(&incident.timeline, None),
         }
     }
 }
@@ -85,7 +85,7 @@ impl<'a> ResolvedIncident<'a> {
             started,
             lasted: words::span(end.since(incident.started_at)),
             summary: &incident.cause.summary,
-            speed: speed(&incident.timeline),
+            speed: speed(&incident.timeline, incident.resolved_at),
         }
     }
 }
@@ -110,13 +110,17 @@ fn steps(timeline: &IncidentTimeline, now: WallMicros) -> Vec<Step> {
     all.into_iter().filter_map(step).collect()
 }
 
-fn speed(timeline: &IncidentTimeline) -> Option<String> {
+/// How quickly it went. Of an incident that is over only what came before its end is told: its last decision, and the
+/// alert about that, are the end itself.
+fn speed(timeline: &IncidentTimeline, resolved_at: Option<WallMicros>) -> Option<String> {
     let first = timeline.first_failure_at?;
-    let (what, at) = match (timeline.sent_at, timeline.decided_at) {
-        (Some(sent), _) => ("Alert sent", sent),
-        (None, Some(decided)) => ("Decided", decided),
-        (None, None) => return None,
-    };
+    let steps = [
+        ("Alert sent", timeline.sent_at),
+        ("Decided", timeline.decided_at),
+        ("Quorum reached", timeline.quorum_at),
+    ];
+    let before_end = |at: &WallMicros| resolved_at.is_none_or(|end| *at < end);
+    let (what, at) = steps.into_iter().find_map(|(what, at)| Some((what, at.filter(before_end)?)))?;
     Some(format!("{what} {} after the first failure", words::fine_span(at.since(first))))
 }
 

@@ -154,6 +154,17 @@ async fn metrics_tell_what_the_picture_shows() {
 }
 
 #[test]
+fn what_two_stages_count_is_added_up() {
+    let family = |labels: &[(&'static str, &str)]| Family::counter("a_total", "A.").with(labels, 2.0);
+    let mut families = vec![family(&[("x", "1")])];
+    let further = vec![family(&[("x", "1")]), family(&[("x", "2")]), Family::gauge("b", "B.").with(&[], 1.0)];
+    metrics::merge(&mut families, further);
+    let wanted = "# HELP a_total A.\n# TYPE a_total counter\na_total{x=\"1\"} 4\na_total{x=\"2\"} 2\n\
+                  # HELP b B.\n# TYPE b gauge\nb 1\n";
+    assert_eq!(text(&families), wanted);
+}
+
+#[test]
 fn promtool_accepts_the_metrics() {
     let mut families = metrics::families(&sample::snapshot());
     families.push(

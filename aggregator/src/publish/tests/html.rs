@@ -9,7 +9,6 @@ use crate::{
     limits,
     model::{Incident, MonitorView, Snapshot, StorageState},
     publish::{page, picture::Picture},
-    store::Change,
 };
 
 const HOSTILE: &str = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
@@ -86,9 +85,7 @@ async fn hostile_texts_are_only_texts() {
         *incident = Arc::new(hostile(incident));
     }
     let house = House::new(snapshot).await;
-    let resolved = hostile(&sample::resolved());
-    let opened_at = resolved.started_at;
-    house.commit(vec![Change::Incident(Box::new(crate::model::Tracked { incident: resolved, opened_at, told: [].into() }))]).await;
+    house.keep(hostile(&sample::resolved())).await;
     house.rename(HOSTILE);
     let html = house.get("/").await.body;
     assert!(html.contains("Recently resolved") && html.contains("was down for"));
@@ -122,8 +119,7 @@ async fn the_page_follows_the_picture_its_title_and_the_store() {
     // An incident that is resolved moves down the page at once: its end changes the list of open ones.
     let resolved =
         Incident { resolved_at: Some(sample::NOW), ..(*sample::snapshot().incidents_open[0]).clone() };
-    let opened_at = resolved.started_at;
-    house.commit(vec![Change::Incident(Box::new(crate::model::Tracked { incident: resolved, opened_at, told: [].into() }))]).await;
+    house.keep(resolved).await;
     house.sources.snapshot.store(sample::calm().into());
     assert!(house.get("/").await.body.contains("was down for"));
 }

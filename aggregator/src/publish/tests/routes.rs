@@ -6,10 +6,7 @@ use axum::{
 };
 
 use super::{Answer, House, TOKEN, sample};
-use crate::{
-    model::Snapshot,
-    store::{Change, Commit},
-};
+use crate::model::Snapshot;
 
 const PUBLIC: [&str; 7] = [
     "/",
@@ -35,9 +32,7 @@ const PRIVATE: [&str; 9] = [
 
 async fn house() -> House {
     let house = House::new(sample::snapshot()).await;
-    let incident = sample::resolved();
-    let opened_at = incident.started_at;
-    house.commit(vec![Change::Incident(Box::new(crate::model::Tracked { incident: incident, opened_at, told: [].into() }))]).await;
+    house.keep(sample::resolved()).await;
     house
 }
 
@@ -210,7 +205,6 @@ async fn lists_are_read_page_by_page() {
 #[tokio::test]
 async fn stored_lists_are_read_page_by_page_and_filtered() {
     let house = house().await;
-    let mut changes = Vec::new();
     for index in 0..7 {
         let mut incident = sample::resolved();
         incident.id = format!("inc_0193510c-0000-7000-8000-00000000010{index}");
@@ -218,10 +212,9 @@ async fn stored_lists_are_read_page_by_page_and_filtered() {
             incident.resolved_at = None;
             incident.monitor.id = "chat".parse().unwrap();
         }
-        let opened_at = sample::ago(1_000.0 - f64::from(index));
-        changes.push(Change::Incident(Box::new(crate::model::Tracked { incident: incident, opened_at, told: [].into() })));
+        incident.started_at = sample::ago(1_000.0 - f64::from(index));
+        house.keep(incident).await;
     }
-    house.store.commit(Commit { units: Vec::new(), changes }).await.unwrap();
     for (filter, count) in
         [("", 8), ("&open=true", 4), ("&open=false", 4), ("&monitor=chat", 4), ("&monitor=lab", 0)]
     {
