@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use self::{
-    answer::Answer,
+    answer::{Answer, Outcome},
     desk::{Desk, Job, Settled, Step},
     post::Post,
 };
@@ -77,7 +77,7 @@ pub async fn run(
     intake: mpsc::Sender<Intake>,
     cancel: CancellationToken,
 ) {
-    let post = match Post::new(options) {
+    let post = match Post::new(options, post::public_roots()) {
         Ok(post) => post,
         Err(error) => {
             error!(%error, "no alert can be sent: the HTTP client cannot be made");
@@ -133,7 +133,11 @@ impl Clerk {
                 Step::Send(job) => {
                     self.under_way.spawn(attempt(self.post.clone(), job));
                 }
-                Step::Report(attempt) => self.report(attempt),
+                Step::Report(attempt) => {
+                    let Attempt { delivery, channel, error, .. } = &attempt;
+                    info!(delivery, channel, error = error.as_deref(), "alert given up without an attempt");
+                    self.reports.push_back(Intake::Attempted(attempt));
+                }
             }
         }
         while let Some(channel) = self.desk.refill(now) {
@@ -163,12 +167,12 @@ impl Clerk {
     }
 
     fn settle(&mut self, settled: Settled) {
+        let gone = settled.answer.outcome == Outcome::Gone;
         let attempt = self.desk.settle(settled, clock::now(), clock::wall());
-        self.report(attempt);
-    }
-
-    fn report(&mut self, attempt: Attempt) {
         log(&attempt);
+        if gone {
+            warn!(channel = attempt.channel, "the channel is closed until the configuration is read again");
+        }
         self.reports.push_back(Intake::Attempted(attempt));
     }
 
@@ -200,13 +204,11 @@ impl Clerk {
 
 /// Makes one attempt. A fault of our own costs that attempt, not the stage.
 async fn attempt(post: Post, job: Job) -> Settled {
-    let (at, began) = (clock::wall(), clock::now());
-    // The first attempt is the one that `sent_at` in its body speaks of.
-    let at = if job.delivery.attempts == 0 { job.delivery.first_sent_at.unwrap_or(at) } else { at };
-    let answer = AssertUnwindSafe(post.attempt(&job, at)).catch_unwind().await;
+    let began = clock::now();
+    let answer = AssertUnwindSafe(post.attempt(&job)).catch_unwind().await;
     let answer =
         answer.unwrap_or_else(|_| Answer::refused("a fault of Quorate's own; see its standard error"));
-    Settled { job, answer, at, took: clock::now().since(began) }
+    Settled { job, answer, took: clock::now().since(began) }
 }
 
 fn warn_if_unsigned(channel: &Channel) {

@@ -45,6 +45,8 @@ pub(super) struct Job {
     pub(super) channel: Arc<Channel>,
     /// Its `first_sent_at` is set.
     pub(super) delivery: Box<Delivery>,
+    /// When the attempt begins.
+    pub(super) at: WallMicros,
 }
 
 /// How an attempt ended.
@@ -52,8 +54,6 @@ pub(super) struct Job {
 pub(super) struct Settled {
     pub(super) job: Job,
     pub(super) answer: Answer,
-    /// When the attempt began.
-    pub(super) at: WallMicros,
     /// How long it took.
     pub(super) took: Micros,
 }
@@ -114,7 +114,7 @@ impl Desk {
 
     /// An attempt ended at `now`. Returns what to report.
     pub(super) fn settle(&mut self, settled: Settled, now: Moment, wall: WallMicros) -> Attempt {
-        let Settled { job: Job { channel, delivery }, answer, at, took } = settled;
+        let Settled { job: Job { channel, delivery, at }, answer, took } = settled;
         let chance = self.chance.f64();
         let line = self.lines.entry(channel.id.clone()).or_insert_with(|| Line::new(None));
         line.note(&answer, now);
@@ -187,7 +187,7 @@ impl Line {
     fn step(&mut self, now: Moment, wall: WallMicros) -> Option<Step> {
         let (Some(channel), None) = (&self.channel, self.closed()) else { return self.give_up(wall) };
         let delivery = self.queue.start(now, wall)?;
-        Some(Step::Send(Job { channel: channel.clone(), delivery }))
+        Some(Step::Send(Job { channel: channel.clone(), delivery, at: wall }))
     }
 
     fn give_up(&mut self, wall: WallMicros) -> Option<Step> {

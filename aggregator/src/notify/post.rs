@@ -3,8 +3,8 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use quorate_proto::WallMicros;
 use reqwest::{Client, Request, Url, header};
+use rustls::RootCertStore;
 
 use super::{
     Options,
@@ -29,6 +29,17 @@ pub(super) struct Post {
     options: Arc<Options>,
 }
 
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// The TLS library refuses its own defaults.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library refuses its settings.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
 /// Why a request could not be made. The operator's fault, and told to the operator.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
@@ -45,13 +56,13 @@ enum RequestError {
 }
 
 impl Post {
-    /// Makes the client: Mozilla's roots, no proxy, no redirects, bounded pool.
+    /// Makes the client: trusts `roots`, uses no proxy, follows no redirects, keeps few connections.
     ///
     /// # Errors
     /// The TLS library's or the HTTP library's own, neither of which has a known cause.
-    pub(super) fn new(options: Options) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(options: Options, roots: RootCertStore) -> Result<Self, ClientError> {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls())
+            .tls_backend_preconfigured(tls(roots)?)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -65,9 +76,9 @@ impl Post {
         Ok(Self { client, options: Arc::new(options) })
     }
 
-    /// Makes one attempt, which began when the wall clock showed `at`. Ends by [`DELIVERY_DEADLINE`].
-    pub(super) async fn attempt(&self, job: &Job, at: WallMicros) -> Answer {
-        let request = match self.request(job, at) {
+    /// Makes one attempt. Ends by [`DELIVERY_DEADLINE`].
+    pub(super) async fn attempt(&self, job: &Job) -> Answer {
+        let request = match self.request(job) {
             Ok(request) => request,
             Err(error) => return Answer::refused(error.to_string()),
         };
@@ -78,9 +89,9 @@ impl Post {
         }
     }
 
-    fn request(&self, Job { channel, delivery }: &Job, at: WallMicros) -> Result<Request, RequestError> {
+    fn request(&self, Job { channel, delivery, at }: &Job) -> Result<Request, RequestError> {
         let alert = &delivery.alert;
-        let sent_at = delivery.first_sent_at.unwrap_or(at);
+        let sent_at = delivery.first_sent_at.unwrap_or(*at);
         let (url, body, headers) = match &channel.kind {
             ChannelKind::Slack { url } => {
                 (url, slack::body(alert, sent_at, &self.options).to_string().into_bytes(), Vec::new())
@@ -160,13 +171,15 @@ fn no_answer(error: &reqwest::Error, url: &Url) -> String {
     }
 }
 
-/// TLS 1.2 and 1.3 with Mozilla's roots, and the cryptography that the rest of the program uses.
-fn tls() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// The certificate authorities that Mozilla trusts.
+pub(super) fn public_roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+/// TLS 1.2 and 1.3, with the cryptography that the rest of the program uses.
+fn tls(roots: RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    #[expect(clippy::expect_used, reason = "the provider supports the library's default versions")]
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("aws-lc-rs supports TLS 1.2 and 1.3");
-    builder.with_root_certificates(roots).with_no_client_auth()
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -49,10 +49,12 @@ pub(super) fn body(alert: &Alert, sent_at: WallMicros, options: &Options) -> Val
         AlertEvent::Resolved(incident) => recovered(incident, options),
         AlertEvent::Notice { kind, summary } => notice(kind, summary, alert.decided_at, options),
     };
-    let mut blocks = vec![
-        json!({ "type": "header", "text": { "type": "plain_text", "emoji": true, "text": message.header } }),
-        json!({ "type": "section", "text": mrkdwn(message.section.join("\n")) }),
-    ];
+    let header = json!({ "type": "plain_text", "emoji": true, "text": message.header });
+    let mut blocks = vec![json!({ "type": "header", "text": header })];
+    let section = message.section.join("\n");
+    if !section.is_empty() {
+        blocks.push(json!({ "type": "section", "text": mrkdwn(section) }));
+    }
     if !message.fields.is_empty() {
         let fields: Vec<Value> = message.fields.into_iter().map(mrkdwn).collect();
         blocks.push(json!({ "type": "section", "fields": fields }));

@@ -1,18 +1,20 @@
 //! The whole stage against receivers on the loopback that behave as receivers do: well, badly, and not at all.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+mod receiver;
+
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::mpsc,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{net::TcpSocket, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Options, run, sample, sign};
+use self::receiver::{Received, Receiver, Reply};
+use super::{
+    Options,
+    desk::Job,
+    post::{self, Post},
+    run, sample, sign,
+};
 use crate::{
     config::{Channel, ChannelKind},
     limits::{DELIVERY_DEADLINE, NOTIFY_DRAIN},
@@ -24,108 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const TROUBLE: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops";
-
-/// What a receiver does with a request.
-enum Reply {
-    /// Writes this and goes on with the connection.
-    Say(String),
-    /// Writes this and closes.
-    SayAndClose(&'static str),
-    /// Writes this and then more and more.
-    SayWithoutEnd(&'static str),
-    /// Never answers.
-    Hang,
-}
-
-#[derive(Clone, Debug)]
-struct Received {
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-struct Receiver {
-    address: SocketAddr,
-    received: mpsc::UnboundedReceiver<Received>,
-}
-
-impl Receiver {
-    async fn start(behave: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, received) = mpsc::unbounded_channel();
-        let behave = Arc::new(behave);
-        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let (behave, sender, count) = (behave.clone(), sender.clone(), count.clone());
-                tokio::spawn(async move {
-                    while let Some(request) = read_request(&mut stream).await {
-                        let nth = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let reply = behave(&request, nth);
-                        let _ = sender.send(request);
-                        if !say(&mut stream, reply).await {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Self { address, received }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}/hooks/s3cr3t-t0k3n", self.address)
-    }
-
-    async fn next(&mut self) -> Received {
-        timeout(PATIENCE, self.received.recv()).await.expect("a request comes").unwrap()
-    }
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<Received> {
-    let mut bytes = Vec::new();
-    let head_end = loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at;
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
-    let mut lines = head.lines();
-    let path = lines.next()?.split(' ').nth(1)?.to_owned();
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-        .collect();
-    let length: usize = headers["content-length"].parse().unwrap();
-    let mut body = bytes.split_off(head_end + 4);
-    while body.len() < length {
-        if stream.read_buf(&mut body).await.ok()? == 0 {
-            return None;
-        }
-    }
-    Some(Received { path, headers, body })
-}
-
-/// Whether the connection goes on.
-async fn say(stream: &mut TcpStream, reply: Reply) -> bool {
-    match reply {
-        Reply::Say(text) => stream.write_all(text.as_bytes()).await.is_ok(),
-        Reply::SayAndClose(text) => {
-            let _ = stream.write_all(text.as_bytes()).await;
-            false
-        }
-        Reply::SayWithoutEnd(text) => {
-            let _ = stream.write_all(text.as_bytes()).await;
-            while stream.write_all(&[b'x'; 1024]).await.is_ok() {}
-            false
-        }
-        Reply::Hang => std::future::pending().await,
-    }
-}
 
 struct Trial {
     dispatch: mpsc::Sender<Dispatch>,
@@ -482,6 +382,36 @@ async fn what_cannot_be_sent_says_why_without_secrets() {
         let told = attempt.error.unwrap();
         assert!(told.starts_with(&wanted), "{told}");
     }
+}
+
+#[tokio::test]
+async fn an_https_receiver_is_known_by_its_certificate() {
+    let (tls, roots) = certified("127.0.0.1");
+    let receiver = Receiver::start_tls(tls, always(OK)).await;
+    let url = receiver.url().replace("http:", "https:");
+    let channel = std::sync::Arc::new(sample::webhook("ops", &url));
+    let job = Job { channel, delivery: sample::delivery(7, "ops", "inc_1"), at: sample::SENT_AT };
+    let options = Options::default();
+    let trusting = Post::new(options.clone(), roots).unwrap().attempt(&job).await;
+    assert_eq!((trusting.status, trusting.error), (Some(200), None));
+    let error = Post::new(options, post::public_roots()).unwrap().attempt(&job).await.error.unwrap();
+    let port = receiver.address.port();
+    let wanted =
+        format!("cannot connect to https://127.0.0.1:{port}: invalid peer certificate: UnknownIssuer");
+    assert_eq!(error, wanted);
+}
+
+/// A server with a certificate of its own making, and the roots that know it.
+fn certified(name: &str) -> (rustls::ServerConfig, rustls::RootCertStore) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    (builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap(), roots)
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl World {
 
     fn settle(&mut self, job: Job, answer: Answer) -> Attempt {
         let (now, at) = (self.now, self.wall());
-        self.desk.settle(Settled { job, answer, at, took: Micros::ZERO }, now, at)
+        self.desk.settle(Settled { job, answer, took: Micros::ZERO }, now, at)
     }
 
     fn seconds(&self, since: Moment) -> f64 {

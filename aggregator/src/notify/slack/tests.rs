@@ -74,7 +74,8 @@ fn no_limit_is_passed_whatever_the_texts_are() {
         ("lines", "\n".repeat(20_000)),
         ("nothing", String::new()),
     ] {
-        let options = Options { page_url: Some(format!("https://a/{text}")), page_title: text.clone() };
+        let page_url = (!text.is_empty()).then(|| format!("https://a/{text}"));
+        let options = Options { page_url, page_title: text.clone() };
         for (event_name, event) in events() {
             let event = match event {
                 AlertEvent::Opened(incident) => AlertEvent::Opened(Box::new(absurd(*incident, &text))),
