@@ -48,3 +48,8 @@ pub const SPOOL_CLOSE_WITHIN: Micros = Micros::from_secs(5);
 
 const _: () = assert!(SPOOL_BYTES_MIN >= 4 * (SPOOL_SEGMENT_BYTES_MIN + 2 * SPOOL_GROUP_BYTES_MAX as u64));
 const _: () = assert!(SPOOL_BYTES_DEFAULT >= SPOOL_BYTES_MIN);
+
+// --- schedule
+
+/// A new monitor's first check comes within this, however long its interval: people who add one want to see it.
+pub const FIRST_CHECK_WITHIN: Micros = Micros::from_secs(30);
