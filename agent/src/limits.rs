@@ -53,3 +53,24 @@ const _: () = assert!(SPOOL_BYTES_DEFAULT >= SPOOL_BYTES_MIN);
 
 /// A new monitor's first check comes within this, however long its interval: people who add one want to see it.
 pub const FIRST_CHECK_WITHIN: Micros = Micros::from_secs(30);
+
+// --- sign
+
+/// How long a passed check waits for others to share its batch.
+pub const BATCH_WINDOW: Micros = Micros::from_millis(100);
+
+/// The same while the spool is behind: fewer and larger units, and a crash costs a second of results.
+pub const BATCH_WINDOW_BEHIND: Micros = Micros::from_secs(1);
+
+/// From one batch to the next that a failure closes. A signature takes 20 us, a stream and a commit far more: a hundred
+/// batches a second is enough haste for an outage that takes thousands of monitors with it.
+pub const BATCH_SPACING: Micros = Micros::from_millis(10);
+
+/// Bytes of a result beside its texts: fifteen numbers of at most ten bytes, an address, and tags.
+pub const RESULT_BYTES_FIXED: usize = 224;
+
+/// Bytes of all results of a batch: what a unit holds beside its header and signature.
+pub const BATCH_BYTES_MAX: usize = UNIT_BYTES_MAX - 512;
+
+/// Units in the spool above which it is behind. With a connection that works, a few units are on their way.
+pub const UNITS_BEHIND: u64 = 64;
