@@ -74,3 +74,8 @@ pub const BATCH_BYTES_MAX: usize = UNIT_BYTES_MAX - 512;
 
 /// Units in the spool above which it is behind. With a connection that works, a few units are on their way.
 pub const UNITS_BEHIND: u64 = 64;
+
+// --- state
+
+/// Bytes of the file of last assignments that are read at a start: twice what the largest set takes in memory, for JSON.
+pub const ASSIGNMENTS_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;

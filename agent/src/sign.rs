@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use quorate_proto::{
-    AggregatorKey, BatchBody, BootEpoch, CheckResult, Digest, FailureKind, Micros, Outcome, Sequence, SignedUnit,
-    SigningKey, WallMicros, codec::CodecError, limits::BATCH_RESULTS_MAX, unit::Content, unit::Place,
+    AggregatorKey, BatchBody, BootEpoch, CheckResult, Digest, FailureKind, Micros, Outcome, Sequence,
+    SignedUnit, SigningKey, WallMicros, codec::CodecError, limits::BATCH_RESULTS_MAX, unit::Content,
+    unit::Place,
 };
 
 use crate::{clock::Tick, limits};
