@@ -234,3 +234,35 @@ const _: () = assert!(
     HEALTH_GAP_MIN.0 < quorate_proto::limits::HEALTH_INTERVAL.0,
     "heartbeats must keep their interval"
 );
+
+// --- run
+
+/// The event loop's beat: what is later than this is its delay.
+pub const BEAT: Micros = Micros::from_millis(100);
+
+/// Scheduled checks under way at once. At 100 ms a check this is 5,000 a second; with every server silent for 10 s, 51.
+/// A check takes a socket and some 50 KiB, and most systems give a process 1,024 files.
+pub const CHECKS_CONCURRENT_MAX: usize = 512;
+
+/// Confirming checks under way at once, beside the scheduled ones: they must not wait for a crowd of silent servers. More
+/// are not made: the aggregator rations them, and scheduled checks serve as well.
+pub const CONFIRMATIONS_CONCURRENT_MAX: usize = 128;
+
+/// From the end of a failed confirming check to the second attempt.
+pub const CONFIRM_PAUSE: Micros = Micros::from_secs(1);
+
+/// What a check may take beyond its own deadline before it is given up from outside.
+pub const CHECK_GRACE: Micros = Micros::from_secs(2);
+
+/// Events from the uplink that wait: above it the aggregator's stream waits.
+pub const EVENTS_WAITING_MAX: usize = 256;
+
+/// The longest that a stop waits for units to be acknowledged.
+pub const DRAIN_WITHIN: Micros = Micros::from_secs(2);
+
+/// The longest that a stop waits for the uplink to say goodbye, and for assignments to be written down.
+pub const STOP_WITHIN: Micros = Micros::from_secs(2);
+
+/// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
+/// regions do not keep their distance.
+pub const CLOCK_OFF: Micros = Micros::from_secs(2);
