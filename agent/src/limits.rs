@@ -203,3 +203,66 @@ pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u6
 
 const _: () =
     assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
+
+// --- schedule
+
+/// A new monitor's first check comes within this, however long its interval: people who add one want to see it.
+pub const FIRST_CHECK_WITHIN: Micros = Micros::from_secs(30);
+
+// --- sign
+
+/// How long a passed check waits for others to share its batch.
+pub const BATCH_WINDOW: Micros = Micros::from_millis(100);
+
+/// The same while the spool is behind: fewer and larger units, and a crash costs a second of results.
+pub const BATCH_WINDOW_BEHIND: Micros = Micros::from_secs(1);
+
+/// From one batch to the next that a failure closes. A signature takes 20 us, a stream and a commit far more: a hundred
+/// batches a second is enough haste for an outage that takes thousands of monitors with it.
+pub const BATCH_SPACING: Micros = Micros::from_millis(10);
+
+/// Bytes of a result beside its texts: fifteen numbers of at most ten bytes, an address, and tags.
+pub const RESULT_BYTES_FIXED: usize = 224;
+
+/// Bytes of all results of a batch: what a unit holds beside its header and signature.
+pub const BATCH_BYTES_MAX: usize = UNIT_BYTES_MAX - 512;
+
+/// Units in the spool above which it is behind. With a connection that works, a few units are on their way.
+pub const UNITS_BEHIND: u64 = 64;
+
+// --- state
+
+/// Bytes of the file of last assignments that are read at a start: twice what the largest set takes in memory, for JSON.
+pub const ASSIGNMENTS_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+// --- run
+
+/// The event loop's beat: what is later than this is its delay.
+pub const BEAT: Micros = Micros::from_millis(100);
+
+/// Scheduled checks under way at once. At 100 ms a check this is 5,000 a second; with every server silent for 10 s, 51.
+/// A check takes a socket and some 50 KiB, and most systems give a process 1,024 files.
+pub const CHECKS_CONCURRENT_MAX: usize = 512;
+
+/// Confirming checks under way at once, beside the scheduled ones: they must not wait for a crowd of silent servers. More
+/// are not made: the aggregator rations them, and scheduled checks serve as well.
+pub const CONFIRMATIONS_CONCURRENT_MAX: usize = 128;
+
+/// From the end of a failed confirming check to the second attempt.
+pub const CONFIRM_PAUSE: Micros = Micros::from_secs(1);
+
+/// What a check may take beyond its own deadline before it is given up from outside.
+pub const CHECK_GRACE: Micros = Micros::from_secs(2);
+
+/// Events from the uplink that wait: above it the aggregator's stream waits.
+pub const EVENTS_WAITING_MAX: usize = 256;
+
+/// The longest that a stop waits for units to be acknowledged.
+pub const DRAIN_WITHIN: Micros = Micros::from_secs(2);
+
+/// The longest that a stop waits for the uplink to say goodbye, and for assignments to be written down.
+pub const STOP_WITHIN: Micros = Micros::from_secs(2);
+
+/// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
+/// regions do not keep their distance.
+pub const CLOCK_OFF: Micros = Micros::from_secs(2);

@@ -122,6 +122,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Told to the uplink: there may be a unit.
     arrived: Notify,
+    /// Told to whoever waits for the end: something was acknowledged.
+    settled: Notify,
     /// Told to the disk: there may be work.
     work: Condvar,
 }
@@ -135,7 +137,12 @@ pub fn open(options: Options) -> Result<(Spool, Parcels), SpoolError> {
     let agent = key.agent_key();
     let mut queue = Queue::new(key, aggregator);
     let next_segment = recover::recover(&folder, agent, aggregator, &mut queue)?;
-    let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Notify::new(), work: Condvar::new() });
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(queue),
+        arrived: Notify::new(),
+        settled: Notify::new(),
+        work: Condvar::new(),
+    });
     let disk = Disk::new(Arc::clone(&shared), folder, bytes_max, next_segment);
     let (end, ended) = oneshot::channel();
     std::thread::Builder::new()
@@ -160,6 +167,17 @@ impl Spool {
     pub fn standing(&self) -> Standing {
         let queue = self.shared.lock();
         Standing { units: queue.units() as u64, bytes: queue.disk_bytes(), counts: queue.counts }
+    }
+
+    /// Waits until nothing is left to be acknowledged.
+    pub async fn emptied(&self) {
+        loop {
+            let settled = self.shared.settled.notified();
+            if self.shared.lock().units() == 0 {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Writes what is not on disk yet, and ends the disk's thread. Waits for at most [`limits::SPOOL_CLOSE_WITHIN`];
@@ -207,6 +225,7 @@ impl Parcels {
     pub fn settle(&self, epoch: BootEpoch, sequence: Sequence, verdict: AckVerdict) {
         self.shared.lock().settle((epoch, sequence), verdict, clock::tick());
         self.shared.arrived.notify_one();
+        self.shared.settled.notify_waiters();
         self.shared.work.notify_one();
     }
 }

@@ -1,4 +1,8 @@
 //! What an error means. Pure: an error in, a failure's kind and words out.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the errors of other crates are open-ended; the rest of them is one case here"
+)]
 
 use std::io;
 
@@ -87,17 +91,43 @@ pub(crate) fn lookup_failure(fault: LookupFault, host: &str) -> Seen {
     }
 }
 
-/// An error of the TCP handshake.
-pub(crate) fn connect(error: &io::Error) -> FailureKind {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => FailureKind::ConnectionRefused,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
-            FailureKind::Unreachable
+/// Why an address gave no connection, in order of how much that says about the server: one that refuses says more than a
+/// network that has no way, as an agent without IPv6 has none to half of the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ConnectFault {
+    /// The egress filter stands in between.
+    Blocked,
+    /// This host's own trouble: no descriptors, no ports, a local firewall.
+    Own,
+    Unreachable,
+    TimedOut,
+    Reset,
+    Refused,
+}
+
+impl From<ConnectFault> for FailureKind {
+    fn from(fault: ConnectFault) -> Self {
+        match fault {
+            ConnectFault::Blocked => Self::EgressBlocked,
+            ConnectFault::Own => Self::AgentFault,
+            ConnectFault::Unreachable => Self::Unreachable,
+            ConnectFault::TimedOut => Self::ConnectTimeout,
+            ConnectFault::Reset => Self::ConnectionReset,
+            ConnectFault::Refused => Self::ConnectionRefused,
         }
-        io::ErrorKind::TimedOut => FailureKind::ConnectTimeout,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => FailureKind::ConnectionReset,
-        // Anything else that a connect gives (no descriptors, no ports, a local firewall) is this host's own trouble.
-        _ => FailureKind::AgentFault,
+    }
+}
+
+/// An error of the TCP handshake.
+pub(crate) fn connect(error: &io::Error) -> ConnectFault {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectFault::Refused,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            ConnectFault::Unreachable
+        }
+        io::ErrorKind::TimedOut => ConnectFault::TimedOut,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => ConnectFault::Reset,
+        _ => ConnectFault::Own,
     }
 }
 
@@ -278,4 +308,154 @@ fn is_own_fault(error: &io::Error) -> bool {
             error.kind(),
             io::ErrorKind::OutOfMemory | io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_the_failure_of_its_phase() {
+        for (phase, kind) in [
+            (Phase::Dns, Some(FailureKind::Dns(DnsFault::Timeout))),
+            (Phase::Tcp, Some(FailureKind::ConnectTimeout)),
+            (Phase::Tls, Some(FailureKind::TlsTimeout)),
+            (Phase::Upgrade, Some(FailureKind::UpgradeTimeout)),
+            (Phase::Exchange, Some(FailureKind::ReplyTimeout)),
+            (Phase::Close, None),
+        ] {
+            assert_eq!(deadline(phase), kind);
+        }
+    }
+
+    #[test]
+    fn errors_of_the_tcp_handshake() {
+        for (code, kind) in [
+            (errno::ECONNREFUSED, FailureKind::ConnectionRefused),
+            (errno::EHOSTUNREACH, FailureKind::Unreachable),
+            (errno::ENETUNREACH, FailureKind::Unreachable),
+            (errno::ENETDOWN, FailureKind::Unreachable),
+            (errno::ETIMEDOUT, FailureKind::ConnectTimeout),
+            (errno::ECONNRESET, FailureKind::ConnectionReset),
+            (errno::EMFILE, FailureKind::AgentFault),
+            (errno::EADDRNOTAVAIL, FailureKind::AgentFault),
+            (errno::EPERM, FailureKind::AgentFault),
+        ] {
+            assert_eq!(FailureKind::from(connect(&io::Error::from_raw_os_error(code))), kind, "errno {code}");
+        }
+    }
+
+    #[test]
+    fn errors_of_an_open_connection() {
+        for (code, kind) in [
+            (errno::ECONNRESET, FailureKind::ConnectionReset),
+            (errno::EPIPE, FailureKind::ConnectionReset),
+            (errno::ETIMEDOUT, FailureKind::Unreachable),
+            (errno::EHOSTUNREACH, FailureKind::Unreachable),
+            (errno::EMFILE, FailureKind::AgentFault),
+        ] {
+            assert_eq!(stream(&io::Error::from_raw_os_error(code)).0, kind, "errno {code}");
+        }
+        assert_eq!(stream(&io::ErrorKind::UnexpectedEof.into()).0, FailureKind::Dropped);
+        let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
+        assert_eq!(stream(&tls).0, FailureKind::TlsHandshake);
+    }
+
+    #[test]
+    fn errors_of_the_tls_handshake() {
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let day = 86_400;
+        let invalid = rustls::Error::InvalidCertificate;
+        for (error, kind, words) in [
+            (
+                invalid(CertificateError::ExpiredContext {
+                    time: at(20_003 * day),
+                    not_after: at(20_000 * day),
+                }),
+                FailureKind::CertificateExpired,
+                "was valid until 2024-10-04 00:00 UTC, 3 days ago",
+            ),
+            (
+                invalid(CertificateError::NotValidYetContext { time: at(0), not_before: at(7_200) }),
+                FailureKind::CertificateExpired,
+                "is valid from 1970-01-01 02:00 UTC, in 2 hours",
+            ),
+            (
+                invalid(CertificateError::NotValidForNameContext {
+                    expected: "x.example".try_into().unwrap(),
+                    presented: vec!["DnsName(\"a.example\")".into(), "DnsName(\"b.example\")".into()],
+                }),
+                FailureKind::CertificateName,
+                "is for a.example, b.example, not for x.example",
+            ),
+            (invalid(CertificateError::UnknownIssuer), FailureKind::CertificateUntrusted, "trusted root"),
+            (invalid(CertificateError::BadSignature), FailureKind::CertificateUntrusted, "not trusted"),
+            (invalid(CertificateError::Revoked), FailureKind::CertificateUntrusted, "not trusted"),
+            (
+                rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType),
+                FailureKind::TlsHandshake,
+                "plain ws://",
+            ),
+            (
+                rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure),
+                FailureKind::TlsHandshake,
+                "HandshakeFailure",
+            ),
+        ] {
+            let (found, detail) = tls_handshake(&io::Error::new(io::ErrorKind::InvalidData, error));
+            assert_eq!(found, kind, "{detail}");
+            assert!(detail.contains(words), "{detail}");
+        }
+        assert_eq!(tls_handshake(&io::ErrorKind::UnexpectedEof.into()).0, FailureKind::TlsHandshake);
+        assert_eq!(tls_handshake(&io::ErrorKind::ConnectionReset.into()).0, FailureKind::ConnectionReset);
+    }
+
+    #[test]
+    fn errors_of_the_websocket_library() {
+        use tungstenite::Error;
+        for (error, kind) in [
+            (Error::ConnectionClosed, FailureKind::Dropped),
+            (Error::Protocol(ProtocolError::ResetWithoutClosingHandshake), FailureKind::Dropped),
+            (Error::Io(io::ErrorKind::ConnectionReset.into()), FailureKind::ConnectionReset),
+            (Error::Protocol(ProtocolError::MaskedFrameFromServer), FailureKind::ProtocolViolation),
+            (Error::Protocol(ProtocolError::NonZeroReservedBits), FailureKind::ProtocolViolation),
+            (Error::Protocol(ProtocolError::InvalidOpcode(3)), FailureKind::ProtocolViolation),
+            (Error::Protocol(ProtocolError::FragmentedControlFrame), FailureKind::ProtocolViolation),
+            (Error::Utf8("bad".into()), FailureKind::ProtocolViolation),
+            (Error::Capacity(CapacityError::MessageTooLong { size: 9, max_size: 8 }), FailureKind::TooLarge),
+            (Error::AttackAttempt, FailureKind::AgentFault),
+        ] {
+            assert_eq!(websocket(&error).0, kind, "{error}");
+        }
+    }
+
+    #[test]
+    fn two_failed_lookups_are_one() {
+        use LookupFault::{NoAddress, NotFound, Timeout};
+        let broken = LookupFault::ServerFailure("SERVFAIL".into());
+        for (v6, v4, both) in [
+            (NoAddress, NoAddress, NoAddress),
+            (NoAddress, Timeout, Timeout),
+            (NoAddress, broken.clone(), broken.clone()),
+            (broken.clone(), Timeout, broken.clone()),
+            (NotFound, Timeout, NotFound),
+        ] {
+            assert_eq!(both_lookups_failed(v6.clone(), v4.clone()), both);
+            assert_eq!(both_lookups_failed(v4, v6), both);
+        }
+    }
+
+    /// Linux's numbers, so that what the kernel says is what is tested.
+    mod errno {
+        pub(super) const EPERM: i32 = 1;
+        pub(super) const EMFILE: i32 = 24;
+        pub(super) const EPIPE: i32 = 32;
+        pub(super) const EADDRNOTAVAIL: i32 = 99;
+        pub(super) const ENETDOWN: i32 = 100;
+        pub(super) const ENETUNREACH: i32 = 101;
+        pub(super) const ECONNRESET: i32 = 104;
+        pub(super) const ETIMEDOUT: i32 = 110;
+        pub(super) const ECONNREFUSED: i32 = 111;
+        pub(super) const EHOSTUNREACH: i32 = 113;
+    }
 }

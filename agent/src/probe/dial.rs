@@ -3,13 +3,16 @@
 use std::{collections::VecDeque, io, net::SocketAddr};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quorate_proto::{Failure, FailureKind, Micros, Phase};
+use quorate_proto::{Failure, Micros, Phase};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
-use super::{classify, progress::Progress};
+use super::{
+    classify::{self, ConnectFault},
+    progress::Progress,
+};
 use crate::{
     clock::{Tick, tick},
     egress::{Egress, EgressRefusal},
@@ -79,47 +82,48 @@ async fn dial(egress: &Egress, address: SocketAddr) -> Result<TcpStream, DialErr
     socket.connect(address).await.map_err(DialError::Io)
 }
 
-/// The failure that all attempts together are: a server that refuses says more than a network that has no way, as an agent
-/// without IPv6 has none to half of the addresses.
+/// The failure that all attempts together are: the one that says most, and that others failed in other ways.
 fn failure(failed: &[(SocketAddr, DialError)]) -> Failure {
-    let kind_of = |error: &DialError| match error {
-        DialError::Blocked(_) => FailureKind::EgressBlocked,
-        DialError::Io(error) => classify::connect(error),
-    };
-    let weight = |kind: &FailureKind| match kind {
-        FailureKind::ConnectionRefused => 5,
-        FailureKind::ConnectionReset => 4,
-        FailureKind::ConnectTimeout => 3,
-        FailureKind::Unreachable => 2,
-        FailureKind::AgentFault => 1,
-        _ => 0,
-    };
-    let worst = failed.iter().map(|(_, error)| kind_of(error)).max_by_key(weight);
-    let kind = worst.unwrap_or(FailureKind::AgentFault);
-    let of_kind = failed.iter().filter(|(_, error)| kind_of(error) == kind);
-    let told: Vec<_> = of_kind.map(|(address, error)| describe(*address, error)).collect();
+    let worst = failed.iter().map(|(_, error)| error.fault()).max().unwrap_or(ConnectFault::Own);
+    let alike = failed.iter().filter(|(_, error)| error.fault() == worst);
+    let told: Vec<_> = alike.map(|(address, error)| error.describe(*address)).collect();
     let mut detail = told.join("; ");
-    if told.len() < failed.len() {
-        detail.push_str(&format!("; {} other addresses failed otherwise", failed.len() - told.len()));
+    match failed.len() - told.len() {
+        0 => {}
+        1 => detail.push_str("; another address failed otherwise"),
+        others => detail.push_str(&format!("; {others} other addresses failed otherwise")),
     }
-    Failure::new(kind, Phase::Tcp, detail)
+    Failure::new(worst.into(), Phase::Tcp, detail)
 }
 
-fn describe(address: SocketAddr, error: &DialError) -> String {
-    match error {
-        DialError::Blocked(refusal) => refusal.to_string(),
-        DialError::Io(error) => match classify::connect(error) {
-            FailureKind::ConnectionRefused => format!("nothing listens on {address}"),
-            FailureKind::Unreachable => format!("no way to {address}: {error}"),
-            FailureKind::ConnectionReset => format!("{address} reset the TCP handshake"),
-            FailureKind::ConnectTimeout => format!("{address} did not answer the TCP handshake"),
-            _ => format!("this host cannot connect to {address}: {error}"),
-        },
+impl DialError {
+    fn fault(&self) -> ConnectFault {
+        match self {
+            Self::Blocked(_) => ConnectFault::Blocked,
+            Self::Io(error) => classify::connect(error),
+        }
+    }
+
+    fn describe(&self, address: SocketAddr) -> String {
+        match self {
+            Self::Blocked(refusal) => refusal.to_string(),
+            Self::Io(error) => match self.fault() {
+                ConnectFault::Refused => format!("nothing listens on {address}"),
+                ConnectFault::Unreachable => format!("no way to {address}: {error}"),
+                ConnectFault::Reset => format!("{address} reset the TCP handshake"),
+                ConnectFault::TimedOut => format!("{address} did not answer the TCP handshake"),
+                ConnectFault::Own | ConnectFault::Blocked => {
+                    format!("this host cannot connect to {address}: {error}")
+                }
+            },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use quorate_proto::FailureKind;
+
     use super::*;
 
     fn failed(address: &str, error: DialError) -> (SocketAddr, DialError) {
@@ -145,12 +149,12 @@ mod tests {
                     failed("192.0.2.1:80", io(io::ErrorKind::ConnectionRefused)),
                 ],
                 FailureKind::ConnectionRefused,
-                "nothing listens on 192.0.2.1:80; 1 other addresses failed otherwise",
+                "nothing listens on 192.0.2.1:80; another address failed otherwise",
             ),
             (
                 vec![failed("10.0.0.1:80", blocked()), failed("192.0.2.1:80", io(io::ErrorKind::TimedOut))],
                 FailureKind::ConnectTimeout,
-                "192.0.2.1:80 did not answer the TCP handshake; 1 other addresses failed otherwise",
+                "192.0.2.1:80 did not answer the TCP handshake; another address failed otherwise",
             ),
             (
                 vec![failed("10.0.0.1:80", blocked())],

@@ -177,14 +177,11 @@ impl Socket {
     }
 
     fn broken(&self, error: &tungstenite::Error, progress: &mut Progress) -> Failure {
-        let (kind, detail) = classify::websocket(error);
-        let detail = match kind {
-            FailureKind::Dropped | FailureKind::ConnectionReset => {
-                let waiting = progress.waiting();
-                format!("{detail}; until then {}, and {}", waiting.missing(), waiting.came())
-            }
-            _ => detail,
-        };
+        let (kind, mut detail) = classify::websocket(error);
+        if matches!(kind, FailureKind::Dropped | FailureKind::ConnectionReset) {
+            let waiting = progress.waiting();
+            detail = format!("{detail}; until then {}, and {}", waiting.missing(), waiting.came());
+        }
         progress.fail((kind, detail))
     }
 
