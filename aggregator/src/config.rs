@@ -26,7 +26,7 @@ use quorate_proto::{MonitorSpec, Region};
 use quorate_quorum::{Quorum, Sensitivity};
 use toml::de::DeTable;
 
-pub use environment::{Environment, read_bounded};
+pub use environment::{Environment, Files, Variables, read_bounded};
 pub use fault::{Fault, Warning};
 
 use crate::{

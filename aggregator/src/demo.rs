@@ -10,11 +10,7 @@ mod screen;
 mod script;
 mod stage;
 
-use std::{
-    collections::BTreeSet,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use clap::Args;
 use quorate_proto::Micros;
@@ -171,28 +167,31 @@ impl Play {
         match kind.as_str() {
             "incident.resolved" => {
                 let after = self.script.handle_resolved(monitor, at);
-                let after = after.map_or(String::new(), |after| format!("{after:.1} s after the healing"));
-                self.screen.resolved(at, monitor, &after);
+                let after = after.map_or(String::new(), |after| format!("{after:.1} s after the healing, "));
+                self.screen.resolved(at, monitor, &format!("{after}signature verified"));
             }
             _ if incident.verdict == Verdict::Down.name() => {
                 let after = self.script.handle_page(monitor, at);
-                self.screen.paged(at, monitor, &page_text(&incident, after));
+                let [when, why] = page_text(&incident, after);
+                self.screen.paged(at, monitor, &when, &why);
             }
             _ => self.screen.noted(at, monitor, &format!("{kind}: {}", incident.verdict)),
         }
     }
 }
 
-fn page_text(incident: &Incident, after: Option<f64>) -> String {
+/// When it came, and the evidence below it.
+fn page_text(incident: &Incident, after: Option<f64>) -> [String; 2] {
     let after = match after {
-        Some(after) => format!("{after:.1} s after the fault"),
-        None => "NOT EXPECTED".to_owned(),
+        Some(after) => format!("{after:.1} s after the fault, signature verified"),
+        None => "NOT EXPECTED, signature verified".to_owned(),
     };
     let timeline = incident.timeline;
-    let decided = timeline.first_failure_at.zip(timeline.decided_at).map_or(String::new(), |(first, decided)| {
-        format!(" ({} from the first failed check to the decision)", seconds(decided.since(first)))
+    let decided = timeline.first_failure_at.zip(timeline.decided_at);
+    let decided = decided.map_or(String::new(), |(first, decided)| {
+        format!(" (decided {} after the first failed check)", seconds(decided.since(first)))
     });
-    format!("{after}{decided}: {}; signature verified", incident.rule)
+    [after, format!("{}{decided}", incident.rule.trim_end_matches('.'))]
 }
 
 fn all_up(snapshot: &Snapshot) -> bool {

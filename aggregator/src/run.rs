@@ -95,7 +95,9 @@ pub enum StartError {
     #[error(transparent)]
     Agents(#[from] IngestError),
     /// HTTP cannot be listened for.
-    #[error("cannot listen for HTTP on tcp {address}: {error}; [server] http in the configuration names another")]
+    #[error(
+        "cannot listen for HTTP on tcp {address}: {error}; [server] http in the configuration names another"
+    )]
     Http {
         /// The wanted address.
         address: SocketAddr,
@@ -162,8 +164,10 @@ impl Aggregator {
             counts: Arc::clone(&counts),
             cancel,
         };
-        let mut entrances =
-            vec![spawn_ingest(door), spawn_publish(http, &wires, reader, intake.clone(), Arc::clone(&counts))];
+        let mut entrances = vec![
+            spawn_ingest(door),
+            spawn_publish(http, &wires, reader, intake.clone(), Arc::clone(&counts)),
+        ];
         entrances.extend(watched.map(|path| {
             let (intake, page) = (intake.clone(), Arc::clone(&wires.page));
             Stage::spawn("reload", move |cancel| reload::watch(path, config, intake, page, cancel))
@@ -362,7 +366,9 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
     // documentation, and routed like any other address outside.
     let (any, outside): (IpAddr, IpAddr) = match listening.ip() {
         IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
-        IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
+        IpAddr::V6(_) => {
+            (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into())
+        }
     };
     let route = std::net::UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect((outside, 9))?;

@@ -38,7 +38,13 @@ pub(super) struct ApiArguments {
     #[arg(long, value_name = "FILE", global = true, help_heading = "Aggregator")]
     token_file: Option<PathBuf>,
     /// The configuration that says where both are, where they are not given
-    #[arg(long, value_name = "FILE", default_value = "quorate.toml", global = true, help_heading = "Aggregator")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "quorate.toml",
+        global = true,
+        help_heading = "Aggregator"
+    )]
     config: PathBuf,
 }
 
@@ -49,7 +55,9 @@ pub enum ApiError {
     #[error("--server {0}: wanted an http:// or https:// URL, such as {SERVER_DEFAULT}")]
     Server(String),
     /// No token was found.
-    #[error("no API token: {path} {problem}. Give --token, QUORATE_TOKEN or --token-file; `quorate serve` writes the first one to admin.token in its data folder")]
+    #[error(
+        "no API token: {path} {problem}. Give --token, QUORATE_TOKEN or --token-file; `quorate serve` writes the first one to admin.token in its data folder"
+    )]
     Token {
         /// Where it was looked for.
         path: PathBuf,
@@ -104,7 +112,8 @@ impl Api {
         // A configuration that is not there or has faults is no obstacle: everything can be said without it.
         let config = Config::load(&arguments.config, &Environment::of_process()).ok();
         let server = config.as_ref().map(|loaded| loaded.config.server.clone());
-        let url = arguments.server.clone().or_else(|| Some(format!("http://{}", local(server.as_ref()?.http))));
+        let url =
+            arguments.server.clone().or_else(|| Some(format!("http://{}", local(server.as_ref()?.http))));
         let url = url.unwrap_or_else(|| SERVER_DEFAULT.to_owned());
         let parsed = Url::parse(&url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
         let server_url = parsed.ok_or(ApiError::Server(url))?;
@@ -131,9 +140,15 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError::NoAnswer`], [`ApiError::Refused`], [`ApiError::Strange`].
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, ApiError> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, ApiError> {
         let server = self.server.as_str().trim_end_matches('/').to_owned();
-        let mut request = self.client.request(method, format!("{server}{path}")).bearer_auth(self.token.expose());
+        let mut request =
+            self.client.request(method, format!("{server}{path}")).bearer_auth(self.token.expose());
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
         }
@@ -153,7 +168,9 @@ impl Api {
                 return Err(ApiError::Strange(server));
             }
         }
-        let Ok(answer) = serde_json::from_slice::<Value>(&bytes) else { return Err(ApiError::Strange(server)) };
+        let Ok(answer) = serde_json::from_slice::<Value>(&bytes) else {
+            return Err(ApiError::Strange(server));
+        };
         if status.is_success() {
             return Ok(answer);
         }

@@ -50,7 +50,8 @@ pub(super) fn summary(loaded: &Loaded) -> String {
             [] => "nobody".to_owned(),
             channels => channels.join(", "),
         };
-        let id_width = config.monitors.iter().map(|monitor| monitor.spec.id.as_str().len()).max().unwrap_or(0);
+        let id_width =
+            config.monitors.iter().map(|monitor| monitor.spec.id.as_str().len()).max().unwrap_or(0);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -82,18 +83,16 @@ pub(super) fn without_user(url: &str) -> String {
 fn regions(regions: &[quorate_proto::Region]) -> String {
     match regions {
         [one] => one.to_string(),
-        several if several.len() <= 5 => several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        several if several.len() <= 5 => {
+            several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
         many => format!("{} regions", many.len()),
     }
 }
 
 fn as_json(loaded: &Result<Loaded, Vec<Fault>>) -> serde_json::Value {
-    let fault = |fault: &Fault| {
-        json!({ "file": fault.file, "line": fault.line, "key": fault.key, "wanted": fault.wanted, "found": fault.found })
-    };
-    let warning = |warning: &Warning| {
-        json!({ "file": warning.file, "line": warning.line, "key": warning.key, "text": warning.text })
-    };
+    let fault = |fault: &Fault| json!({ "file": fault.file, "line": fault.line, "key": fault.key, "wanted": fault.wanted, "found": fault.found });
+    let warning = |warning: &Warning| json!({ "file": warning.file, "line": warning.line, "key": warning.key, "text": warning.text });
     match loaded {
         Err(faults) => json!({ "ok": false, "faults": faults.iter().map(fault).collect::<Vec<_>>() }),
         Ok(Loaded { config, warnings }) => json!({

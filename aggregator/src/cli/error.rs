@@ -3,7 +3,11 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use super::api::ApiError;
-use crate::{config::Fault, limits, run::{LocalAgentError, StageEnded, StartError}};
+use crate::{
+    config::Fault,
+    limits,
+    run::{LocalAgentError, StageEnded, StartError},
+};
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +16,9 @@ pub enum CliError {
     #[error("the event loop cannot be started: {0}")]
     Runtime(io::Error),
     /// The log's filter cannot be read.
-    #[error("--log {0}: wanted error, warn, info, debug, trace, or targets such as info,quorate::ingest=debug")]
+    #[error(
+        "--log {0}: wanted error, warn, info, debug, trace, or targets such as info,quorate::ingest=debug"
+    )]
     LogFilter(String),
     /// Standard output cannot be written.
     #[error("standard output cannot be written: {0}")]

@@ -3,7 +3,9 @@
 use std::io;
 
 use clap::Args;
-use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use super::CliError;
 
@@ -56,7 +58,9 @@ fn filter(text: &str) -> Result<Targets, CliError> {
     let text = match text.trim() {
         level @ ("error" | "warn" | "info" | "debug" | "trace" | "off") => {
             let foreign = if matches!(level, "error" | "off") { level } else { "warn" };
-            format!("{foreign},quorate={level},quorate_agent={level},quorate_quorum={level},quorate_proto={level}")
+            format!(
+                "{foreign},quorate={level},quorate_agent={level},quorate_quorum={level},quorate_proto={level}"
+            )
         }
         other => other.to_owned(),
     };

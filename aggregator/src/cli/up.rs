@@ -73,7 +73,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         running.admin_token_file.display(),
         summary(&Loaded { config: loaded.config, warnings: Vec::new() })
     ))?;
-    let agents = LocalAgents::start(&running, &config.local_regions, &config.server.data.join("agents")).await;
+    let agents =
+        LocalAgents::start(&running, &config.local_regions, &config.server.data.join("agents")).await;
     let agents = match agents {
         Ok(agents) => agents,
         Err(error) => {
@@ -108,7 +109,8 @@ fn from_command_line(arguments: &Arguments) -> Result<Loaded, Vec<Fault>> {
     }
     let mut ids: Vec<String> = Vec::new();
     for url in &arguments.url {
-        let id = (0..).map(|index| numbered(&id_of(url), index)).find(|id| !ids.contains(id)).unwrap_or_default();
+        let id =
+            (0..).map(|index| numbered(&id_of(url), index)).find(|id| !ids.contains(id)).unwrap_or_default();
         lines.push("[[monitors]]".to_owned());
         lines.push(key("id", &id));
         lines.push(key("name", &without_user(url)));
@@ -159,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_command_line_stands_for_a_configuration() {
-        let urls = ["wss://chat.example.org/a", "wss://chat.example.org/b", "ws://[::1]:8080/", "wss://u:p@h/${X}"];
+        let urls =
+            ["wss://chat.example.org/a", "wss://chat.example.org/b", "ws://[::1]:8080/", "wss://u:p@h/${X}"];
         let config = from_command_line(&arguments(&urls, &["https://h/1", "https://h/2"])).unwrap().config;
         let ids: Vec<_> = config.monitors.iter().map(|monitor| monitor.spec.id.as_str()).collect();
         assert_eq!(ids, ["chat.example.org", "chat.example.org-2", "1", "h"]);

@@ -113,8 +113,8 @@ fn is_signed(key: &hmac::Key, headers: &HeaderMap, body: &[u8]) -> bool {
         format!("{}.{}.", header(headers, "webhook-id"), header(headers, "webhook-timestamp")).into_bytes();
     signed.extend_from_slice(body);
     let signatures = header(headers, "webhook-signature").split(' ');
-    let mut tags =
-        signatures.filter_map(|text| text.strip_prefix("v1,").and_then(|tag| BASE64.decode(tag.as_bytes()).ok()));
+    let mut tags = signatures
+        .filter_map(|text| text.strip_prefix("v1,").and_then(|tag| BASE64.decode(tag.as_bytes()).ok()));
     tags.any(|tag| hmac::verify(key, &signed, &tag).is_ok())
 }
 
@@ -134,7 +134,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek".parse().unwrap());
         headers.insert("webhook-timestamp", "1614265330".parse().unwrap());
-        let signature = "v1,bm9ldHUjKzFob2VudXRob2VodWUzMjRvdWVvdW9ldQo= v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        let signature =
+            "v1,bm9ldHUjKzFob2VudXRob2VodWUzMjRvdWVvdW9ldQo= v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
         headers.insert("webhook-signature", signature.parse().unwrap());
         assert!(is_signed(&key, &headers, b"{\"test\": 2432232314}"));
         assert!(!is_signed(&key, &headers, b"{\"test\": 2432232315}"));

@@ -41,7 +41,7 @@ impl Screen {
     /// The names over the columns of [`Screen::show`].
     pub(super) fn head(&self) {
         let regions = self.regions.iter().fold(String::new(), |mut line, region| {
-            let _ = write!(line, "  {region:<width$}", width = width(region));
+            let _ = write!(line, "  {region:<width$}", width = width(&self.regions, region));
             line
         });
         let verdict = "verdict";
@@ -67,8 +67,10 @@ impl Screen {
         self.event(at, fault.monitor(), LOUD, "HEALED", "the server is well again");
     }
 
-    pub(super) fn paged(&self, at: Moment, monitor: &str, text: &str) {
-        self.event(at, monitor, BAD, "PAGE", text);
+    pub(super) fn paged(&self, at: Moment, monitor: &str, when: &str, why: &str) {
+        self.event(at, monitor, BAD, "PAGE", when);
+        let (time, name, verdict) = ("", "", "");
+        self.say(&format!("{time:9}{name:<NAME_WIDTH$}  {verdict:<VERDICT_WIDTH$}  {why}"));
     }
 
     /// A message that is no page.
@@ -156,10 +158,7 @@ fn row(monitor: &MonitorView, regions: &[Region]) -> String {
         Some(verdict @ Verdict::Down) => (BAD, verdict.name()),
         Some(verdict @ (Verdict::Partial | Verdict::Unobserved)) => (UNSURE, verdict.name()),
     };
-    let mut line = format!(
-        "{:<NAME_WIDTH$}  {style}{verdict:<VERDICT_WIDTH$}{style:#}",
-        monitor.id
-    );
+    let mut line = format!("{:<NAME_WIDTH$}  {style}{verdict:<VERDICT_WIDTH$}{style:#}", monitor.id);
     for region in regions {
         let vote = monitor.regions.iter().find(|view| view.region == *region).map(|view| view.vote);
         let (style, word) = match vote {
@@ -167,13 +166,14 @@ fn row(monitor: &MonitorView, regions: &[Region]) -> String {
             Some(Vote::Fail) => (BAD, "FAIL"),
             Some(Vote::Abstain(_)) | None => (QUIET, "-"),
         };
-        let _ = write!(line, "  {style}{word:<width$}{style:#}", width = width(region));
+        let _ = write!(line, "  {style}{word:<width$}{style:#}", width = width(regions, region));
     }
     line
 }
 
-fn width(region: &Region) -> usize {
-    region.as_str().len().max(4)
+/// The width of a region's column; the last one has none, so that no line ends in spaces.
+fn width(regions: &[Region], region: &Region) -> usize {
+    if regions.last() == Some(region) { 0 } else { region.as_str().len().max(4) }
 }
 
 /// A span in whole seconds and tenths, for a sentence.

@@ -31,7 +31,7 @@ const PAGE_WITHIN: Micros = Micros::from_secs(60);
 /// After this a resolved alert that did not come counts as missed.
 const RESOLVE_WITHIN: Micros = Micros::from_secs(60);
 /// What one run of the script takes on an idle machine, with some room.
-pub(super) const SCRIPT_TAKES: Micros = Micros::from_secs(85);
+pub(super) const SCRIPT_TAKES: Micros = Micros::from_secs(80);
 
 /// How one fault went.
 #[derive(Clone, Debug, PartialEq)]

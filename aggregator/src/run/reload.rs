@@ -96,7 +96,9 @@ async fn hung_up(hangup: &mut Option<tokio::signal::unix::Signal>) {
 async fn look(path: PathBuf, sources: Sources) -> Option<(Sources, Outcome)> {
     tokio::task::spawn_blocking(move || {
         let unchanged = !sources.is_empty()
-            && sources.iter().all(|(path, digest)| *digest == read_bounded(path).ok().as_deref().map(Digest::of));
+            && sources
+                .iter()
+                .all(|(path, digest)| *digest == read_bounded(path).ok().as_deref().map(Digest::of));
         if unchanged {
             return (sources, Outcome::Unchanged);
         }
@@ -179,8 +181,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut sources = Sources::default();
         let mut look = |wanted: &str| {
-            let (seen, outcome) =
-                runtime.block_on(look(path.clone(), std::mem::take(&mut sources))).unwrap();
+            let (seen, outcome) = runtime.block_on(look(path.clone(), std::mem::take(&mut sources))).unwrap();
             assert_eq!(kind(&outcome), wanted);
             sources = seen;
         };
