@@ -6,6 +6,7 @@ mod run;
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use quorate_proto::join::JoinStringError;
 
 use crate::{check, run::RunError, state::StateError, uplink::JoinError};
 
@@ -54,6 +55,9 @@ enum CliError {
     Runtime(io::Error),
     #[error("signals cannot be waited for: {0}")]
     Signals(io::Error),
+    /// Without the string itself, which holds a secret.
+    #[error("what stands after --join {0}")]
+    JoinString(#[from] JoinStringError),
     #[error(
         "{0} belongs to no aggregator yet: start with --join STRING. On the aggregator's side, \
          `quorate agents add NAME --region REGION` prints such a string"
@@ -102,6 +106,7 @@ fn exit_code(error: &CliError) -> u8 {
         CliError::LogFilter(_)
         | CliError::Runtime(_)
         | CliError::Signals(_)
+        | CliError::JoinString(_)
         | CliError::NotEnrolled(_)
         | CliError::OtherAggregator { .. }
         | CliError::State(_)

@@ -131,7 +131,10 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunE
     {
         tracing::warn!(%error, "that the agent is revoked cannot be written down");
     }
-    tracing::info!(spool_written = written, "the agent has stopped");
+    if !written {
+        tracing::warn!("results that were not acknowledged could not be written to the spool and are lost");
+    }
+    tracing::info!("the agent has stopped");
     outcome
 }
 

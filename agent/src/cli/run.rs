@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     state: PathBuf,
     /// The join string of the first start, as `quorate agents add` prints it
     #[arg(long, value_name = "STRING", env = "QUORATE_JOIN", hide_env_values = true)]
-    join: Option<JoinString>,
+    join: Option<String>,
     /// Which addresses may be probed: `public`, `private` (public, loopback and private networks), or networks such as
     /// 10.0.0.0/8,2001:db8::/32
     #[arg(long, value_name = "WHICH", default_value = "public", env = "QUORATE_EGRESS")]
@@ -48,6 +48,7 @@ pub(super) struct Arguments {
 /// Joins where that is to be done, and probes until a signal comes.
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     let Arguments { state: folder, join, egress, spool_max } = arguments;
+    let join = join.map(|join| join.parse::<JoinString>()).transpose()?;
     if join.is_none() && !State::is_there(&folder) {
         return Err(CliError::NotEnrolled(folder.display().to_string()));
     }
