@@ -179,7 +179,7 @@ impl Prober {
         let mut transport = match &plan.tls {
             None => Transport::plain(tcp),
             Some(tls) => {
-                progress.enter(Phase::Tls, "the server did not end the TLS handshake");
+                progress.enter(Phase::Tls, "the handshake did not end");
                 let stream = self.tls.handshake(tcp, tls, progress).await?;
                 progress.leave();
                 Transport::tls(stream)

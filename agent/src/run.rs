@@ -127,11 +127,14 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunE
     let written = agent.close().await;
     let _ = timeout(limits::STOP_WITHIN.into(), keeper).await;
     if matches!(outcome, Err(RunError::Revoked(_)))
-        && let Err(error) = state.assignments_file().forget()
+        && let Err(error) = state.revoke()
     {
-        tracing::warn!(%error, "the assignments of a revoked agent cannot be deleted");
+        tracing::warn!(%error, "that the agent is revoked cannot be written down");
     }
-    tracing::info!(spool_written = written, "the agent has stopped");
+    if !written {
+        tracing::warn!("results that were not acknowledged could not be written to the spool and are lost");
+    }
+    tracing::info!("the agent has stopped");
     outcome
 }
 

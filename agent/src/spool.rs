@@ -180,12 +180,14 @@ impl Spool {
         }
     }
 
-    /// Writes what is not on disk yet, and ends the disk's thread. Waits for at most [`limits::SPOOL_CLOSE_WITHIN`];
-    /// false where that was too short.
+    /// Writes what is not on disk yet, and ends the disk's thread. Waits for at most [`limits::SPOOL_CLOSE_WITHIN`].
+    /// Whether everything that is not acknowledged is on disk then.
     pub async fn close(mut self) -> bool {
         self.shared.close();
-        let Some(ended) = self.ended.take() else { return true };
-        tokio::time::timeout(limits::SPOOL_CLOSE_WITHIN.into(), ended).await.is_ok()
+        if let Some(ended) = self.ended.take() {
+            let _ = tokio::time::timeout(limits::SPOOL_CLOSE_WITHIN.into(), ended).await;
+        }
+        self.shared.lock().pending().is_none()
     }
 }
 

@@ -6,6 +6,7 @@
 //! aggregator.json   who the aggregator is, where it is, and what it calls this agent; written by joining
 //! epoch             the number of the last start
 //! assignments.json  what was last assigned, so that a start without the aggregator still probes; mode 0600
+//! revoked           there when the aggregator did not admit this agent: a join string is used although one was before
 //! spool/            signed results that are not acknowledged
 //! ```
 //!
@@ -148,6 +149,20 @@ impl State {
         self.enrolment.as_ref()
     }
 
+    /// Whether the aggregator refused this agent, and it did not join anew since.
+    pub fn is_revoked(&self) -> bool {
+        self.folder.join("revoked").exists()
+    }
+
+    /// Notes that the aggregator does not admit this agent, and forgets what was assigned: it probes nothing.
+    ///
+    /// # Errors
+    /// [`StateError::File`].
+    pub fn revoke(&self) -> Result<(), StateError> {
+        replace(&self.folder.join("revoked"), b"")?;
+        remove(&self.assignments_file().0)
+    }
+
     /// Keeps what joining gave.
     ///
     /// # Errors
@@ -159,7 +174,7 @@ impl State {
         let json = json(&path, &file)?;
         replace(&path, &json)?;
         self.enrolment = Some(enrolment);
-        Ok(())
+        remove(&self.folder.join("revoked"))
     }
 
     /// The number of this start: larger than every earlier one, even if the wall clock went back or an older copy of the
@@ -220,19 +235,6 @@ impl AssignmentsFile {
     /// [`StateError::File`]; the former set is there still.
     pub fn keep(&self, assigned: &Assigned) -> Result<(), StateError> {
         replace(&self.0, &json(&self.0, assigned)?)
-    }
-
-    /// Forgets the set: a revoked agent probes nothing.
-    ///
-    /// # Errors
-    /// [`StateError::File`].
-    pub fn forget(&self) -> Result<(), StateError> {
-        match fs::remove_file(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StateError::File { path: self.0.clone(), error })
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
     }
 }
 
@@ -306,6 +308,13 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
         let _ = fs::remove_file(&beside);
         StateError::File { path: path.to_owned(), error }
     })
+}
+
+fn remove(path: &Path) -> Result<(), StateError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StateError + use<> {
@@ -408,8 +417,19 @@ mod tests {
             fs::write(&path, damage).unwrap();
             assert_eq!(state.assigned(), Assigned::default(), "{damage}");
         }
-        state.assignments_file().forget().unwrap();
-        state.assignments_file().forget().unwrap();
+    }
+
+    #[test]
+    fn a_revoked_agent_forgets_what_was_assigned_until_it_joins_anew() {
+        let (_parent, folder) = folder();
+        let mut state = State::open(&folder).unwrap();
+        state.assignments_file().keep(&Assigned { revision: 3, assignments: Vec::new() }).unwrap();
+        assert!(!state.is_revoked());
+        state.revoke().unwrap();
+        state.revoke().unwrap();
+        assert_eq!((state.is_revoked(), state.assigned().revision), (true, 0));
+        state.enrol(enrolment()).unwrap();
+        assert!(!state.is_revoked());
     }
 
     #[test]

@@ -73,14 +73,13 @@ pub(crate) fn both_lookups_failed(v6: LookupFault, v4: LookupFault) -> LookupFau
 pub(crate) fn lookup_failure(fault: LookupFault, host: &str) -> Seen {
     match fault {
         LookupFault::NotFound => {
-            (FailureKind::Dns(DnsFault::NotFound), format!("{host} does not exist, the nameserver says"))
+            (FailureKind::Dns(DnsFault::NotFound), format!("the nameserver says NXDOMAIN for {host}"))
         }
-        LookupFault::NoAddress => (
-            FailureKind::Dns(DnsFault::NoAddress),
-            format!("{host} exists and has neither an A nor an AAAA record"),
-        ),
+        LookupFault::NoAddress => {
+            (FailureKind::Dns(DnsFault::NoAddress), format!("{host} has neither an A nor an AAAA record"))
+        }
         LookupFault::ServerFailure(what) => {
-            (FailureKind::Dns(DnsFault::ServerFailure), format!("looking up {host}: {what}"))
+            (FailureKind::Dns(DnsFault::ServerFailure), format!("for {host} the nameserver says: {what}"))
         }
         LookupFault::Timeout => {
             (FailureKind::Dns(DnsFault::Timeout), format!("no nameserver answered for {host}"))
@@ -134,11 +133,9 @@ pub(crate) fn connect(error: &io::Error) -> ConnectFault {
 /// An error of reading from or writing to an open connection, in any phase.
 pub(crate) fn stream(error: &io::Error) -> Seen {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            (FailureKind::Dropped, "the connection ended without a close frame".to_owned())
-        }
+        io::ErrorKind::UnexpectedEof => (FailureKind::Dropped, "the connection just ended".to_owned()),
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-            (FailureKind::ConnectionReset, "the connection was reset".to_owned())
+            (FailureKind::ConnectionReset, "reset by the server or something in between".to_owned())
         }
         // The network gave up on packets that nobody acknowledged.
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
@@ -162,9 +159,7 @@ pub(crate) fn tls_handshake(error: &io::Error) -> Seen {
             "the server closed the connection within the TLS handshake".to_owned(),
         ),
         _ => match stream(error) {
-            (kind @ FailureKind::ConnectionReset, _) => {
-                (kind, "the connection was reset within the TLS handshake".to_owned())
-            }
+            (kind @ FailureKind::ConnectionReset, _) => (kind, "reset within the TLS handshake".to_owned()),
             seen => seen,
         },
     }
@@ -192,19 +187,17 @@ fn tls(error: &rustls::Error) -> Seen {
 
 fn certificate(fault: &CertificateError) -> Seen {
     if let CertificateError::ExpiredContext { time, not_after } = fault {
-        let detail =
-            format!("the certificate was valid until {}, {}", date(*not_after), span(*not_after, *time));
+        let detail = format!("it was valid until {}, {}", date(*not_after), span(*not_after, *time));
         return (FailureKind::CertificateExpired, detail + " ago");
     }
     if let CertificateError::NotValidYetContext { time, not_before } = fault {
-        let detail =
-            format!("the certificate is valid from {}, in {}", date(*not_before), span(*time, *not_before));
+        let detail = format!("it is valid from {}, in {}", date(*not_before), span(*time, *not_before));
         return (FailureKind::CertificateExpired, detail);
     }
     if let CertificateError::NotValidForNameContext { expected, presented } = fault {
         let names: Vec<_> = presented.iter().map(|name| bare_name(name)).collect();
         let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
-        let detail = format!("the certificate is for {}, not for {}", quote(&names), expected.to_str());
+        let detail = format!("it is for {}, not for {}", quote(&names), expected.to_str());
         return (FailureKind::CertificateName, detail);
     }
     let kind = match fault {
@@ -213,8 +206,12 @@ fn certificate(fault: &CertificateError) -> Seen {
         _ => FailureKind::CertificateUntrusted,
     };
     let detail = match fault {
-        CertificateError::UnknownIssuer => "the certificate was not issued by a trusted root".to_owned(),
-        other => format!("the certificate is not trusted: {other}"),
+        CertificateError::UnknownIssuer => "it was not issued by a trusted root".to_owned(),
+        CertificateError::BadSignature => "its signature is not its issuer's".to_owned(),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is an authority's own certificate in place of a server's".to_owned()
+        }
+        other => other.to_string(),
     };
     (kind, detail)
 }
@@ -251,17 +248,19 @@ pub(crate) fn websocket(error: &tungstenite::Error) -> Seen {
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            (FailureKind::Dropped, "the connection ended without a close frame".to_owned())
+            (FailureKind::Dropped, "the connection just ended".to_owned())
         }
-        Error::Protocol(ProtocolError::MaskedFrameFromServer) => violation("a masked frame (section 5.1)"),
+        Error::Protocol(ProtocolError::MaskedFrameFromServer) => {
+            violation("a masked frame, against section 5.1")
+        }
         Error::Protocol(ProtocolError::NonZeroReservedBits) => {
-            violation("a frame with reserved bits set, though no extension was agreed on (section 5.2)")
+            violation("a frame with reserved bits set and no extension agreed on, against section 5.2")
         }
         Error::Protocol(ProtocolError::InvalidOpcode(opcode)) => {
-            violation(&format!("a frame of the unknown opcode {opcode} (section 5.2)"))
+            violation(&format!("a frame of the unknown opcode {opcode}, against section 5.2"))
         }
-        Error::Protocol(error) => violation(&quote(&error.to_string())),
-        Error::Utf8(_) => violation("a text that is not UTF-8 (section 5.6)"),
+        Error::Protocol(error) => (FailureKind::ProtocolViolation, quote(&error.to_string())),
+        Error::Utf8(_) => violation("a text that is not UTF-8, against section 5.6"),
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
             (FailureKind::TooLarge, format!("a message of {size} bytes came; the agent takes {max_size}"))
         }
@@ -276,7 +275,7 @@ pub(crate) fn websocket(error: &tungstenite::Error) -> Seen {
 }
 
 fn violation(what: &str) -> Seen {
-    (FailureKind::ProtocolViolation, format!("against RFC 6455 the server sent {what}"))
+    (FailureKind::ProtocolViolation, format!("it sent {what} of RFC 6455"))
 }
 
 /// Bytes that came in answer to the upgrade and are not an HTTP/1 response.
@@ -386,11 +385,11 @@ mod tests {
                     presented: vec!["DnsName(\"a.example\")".into(), "DnsName(\"b.example\")".into()],
                 }),
                 FailureKind::CertificateName,
-                "is for a.example, b.example, not for x.example",
+                "it is for a.example, b.example, not for x.example",
             ),
             (invalid(CertificateError::UnknownIssuer), FailureKind::CertificateUntrusted, "trusted root"),
-            (invalid(CertificateError::BadSignature), FailureKind::CertificateUntrusted, "not trusted"),
-            (invalid(CertificateError::Revoked), FailureKind::CertificateUntrusted, "not trusted"),
+            (invalid(CertificateError::BadSignature), FailureKind::CertificateUntrusted, ""),
+            (invalid(CertificateError::Revoked), FailureKind::CertificateUntrusted, ""),
             (
                 rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType),
                 FailureKind::TlsHandshake,

@@ -157,11 +157,11 @@ impl Socket {
         let received = self.stream.get_ref().received();
         let waiting = progress.waiting();
         if waiting.messages + waiting.controls >= limits::FRAMES_SKIPPED_MAX {
-            let detail = format!("{}: {}", waiting.missing(), waiting.came());
+            let detail = format!("{}, {}", waiting.missing(), waiting.came());
             return Err(progress.fail((FailureKind::ReplyMismatch, detail)));
         }
         if received > limits::RECEIVED_BYTES_MAX {
-            let detail = format!("{} in {received} bytes: {}", waiting.missing(), waiting.came());
+            let detail = format!("{} in {received} bytes, {}", waiting.missing(), waiting.came());
             return Err(progress.fail((FailureKind::ReplyMismatch, detail)));
         }
         match self.stream.next().await {
@@ -180,7 +180,7 @@ impl Socket {
         let (kind, mut detail) = classify::websocket(error);
         if matches!(kind, FailureKind::Dropped | FailureKind::ConnectionReset) {
             let waiting = progress.waiting();
-            detail = format!("{detail}; until then {}, and {}", waiting.missing(), waiting.came());
+            detail = format!("{detail}; {} before, {}", waiting.missing(), waiting.came());
         }
         progress.fail((kind, detail))
     }

@@ -75,7 +75,7 @@ impl Progress {
     pub(crate) fn dialling(&mut self, address: SocketAddr) {
         self.address.get_or_insert(address.ip());
         self.waiting.missing = match self.waiting.missing.is_empty() {
-            true => format!("no answer to the TCP handshake from {address}"),
+            true => format!("no answer from {address}"),
             false => format!("{}, {address}", self.waiting.missing),
         };
     }
@@ -100,7 +100,7 @@ impl Progress {
     /// The failure of having waited in vain. None in the closing handshake, which nothing depends on.
     pub(crate) fn waited(&self, span: Micros) -> Option<Failure> {
         let kind = classify::deadline(self.phase)?;
-        Some(self.fail((kind, self.waiting.describe(span))))
+        Some(self.fail((kind, self.waiting.describe(span, self.phase))))
     }
 
     /// Ends the check: the phase that it broke off in has the time until then.
@@ -131,8 +131,13 @@ impl Waiting {
     }
 
     /// What is missing, for how long, and what came instead.
-    pub(crate) fn describe(&self, span: Micros) -> String {
-        format!("{} within {span}; {}", self.missing, self.came())
+    fn describe(&self, span: Micros, phase: Phase) -> String {
+        match phase {
+            Phase::Exchange => format!("{} within {span}, {}", self.missing, self.came()),
+            Phase::Dns | Phase::Tcp | Phase::Tls | Phase::Upgrade | Phase::Close => {
+                format!("{} within {span}", self.missing)
+            }
+        }
     }
 
     /// What came instead.
@@ -143,10 +148,10 @@ impl Waiting {
             controls => format!(" and {controls} pings or pongs"),
         };
         match (&self.last, self.messages) {
-            (Some(last), 1) => format!("1 other message{pings} came: {last}"),
-            (Some(last), messages) => format!("{messages} other messages{pings} came, the last: {last}"),
-            (None, _) if self.controls > 0 => pings.trim_start_matches(" and ").to_owned() + " came",
-            (None, _) => "nothing came".to_owned(),
+            (Some(last), 1) => format!("but 1 other message{pings}: {last}"),
+            (Some(last), messages) => format!("but {messages} other messages{pings}, the last: {last}"),
+            (None, _) if self.controls > 0 => format!("but {}", pings.trim_start_matches(" and ")),
+            (None, _) => "nor anything else".to_owned(),
         }
     }
 

@@ -51,6 +51,13 @@ async fn check(prober: &Prober, spec: &MonitorSpec) -> Checked {
     checked
 }
 
+/// Checks may be spawned on a runtime of many threads too.
+#[test]
+fn a_check_can_move_between_threads() {
+    fn movable(_: impl Send) {}
+    movable(prober().check(&spec("ws://127.0.0.1/"), None));
+}
+
 fn failure(checked: &Checked) -> &Failure {
     match &checked.outcome {
         Outcome::Passed => panic!("passed: {checked:?}"),

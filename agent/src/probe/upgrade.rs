@@ -102,14 +102,14 @@ async fn read_more(
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
         Err(error) => {
             let (kind, detail) = classify::stream(&error);
-            return Err(progress.fail((kind, format!("{detail} instead of an answer to the upgrade"))));
+            return Err(progress.fail((kind, format!("{detail}, instead of an answer to the upgrade"))));
         }
     };
     if count == 0 {
         let detail = match bytes.len() {
-            0 => "the server closed the connection without an answer to the upgrade".to_owned(),
+            0 => "no answer came before the end".to_owned(),
             count => {
-                format!("the server closed the connection after {count} bytes of an answer to the upgrade")
+                format!("{count} bytes of an answer came before the end")
             }
         };
         return Err(progress.fail((FailureKind::Dropped, detail)));

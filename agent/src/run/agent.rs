@@ -174,7 +174,7 @@ impl Agent {
         self.spool.emptied().await;
     }
 
-    /// Syncs the spool. False where that took too long.
+    /// Syncs the spool. Whether everything that is not acknowledged is on disk.
     pub(super) async fn close(self) -> bool {
         self.spool.close().await
     }

@@ -116,9 +116,9 @@ async fn wrong_answers_to_the_upgrade() {
             invalid(Fault::NotHttp),
             "interim",
         ),
-        (vec![Act::Head], FailureKind::Dropped, "without an answer"),
-        (vec![Act::Head, say(b"HTTP/1.1 101 Swi")], FailureKind::Dropped, "after 16 bytes"),
-        (vec![Act::Hear, Act::Reset], FailureKind::ConnectionReset, "reset instead of an answer"),
+        (vec![Act::Head], FailureKind::Dropped, "no answer came before the end"),
+        (vec![Act::Head, say(b"HTTP/1.1 101 Swi")], FailureKind::Dropped, "16 bytes of an answer came"),
+        (vec![Act::Hear, Act::Reset], FailureKind::ConnectionReset, "instead of an answer"),
     ] {
         refused(script, |_| {}, kind, words).await;
     }
@@ -192,13 +192,13 @@ async fn endings_and_violations_after_the_upgrade() {
     let huge = [&[0x82, 127][..], &(2_u64 << 20).to_be_bytes()].concat();
     let fragments = [frame(0x01, b"a"), frame(0x80, b"b"), frame(0x80, b"c")].concat();
     for (then, kind, words) in [
-        (vec![], FailureKind::Dropped, "nothing came"),
+        (vec![], FailureKind::Dropped, "nor anything else"),
         (
             vec![say(&text("one")), say(&text("two"))],
             FailureKind::Dropped,
-            "2 other messages came, the last: two",
+            "came before, but 2 other messages, the last: two",
         ),
-        (vec![Act::Reset], FailureKind::ConnectionReset, "was reset"),
+        (vec![Act::Reset], FailureKind::ConnectionReset, "reset"),
         (vec![say(&close(1000, "")), Act::Hold], closed(1000, ""), "no reason"),
         (
             vec![say(&close(1011, "out of memory")), Act::Hold],
@@ -220,16 +220,16 @@ async fn endings_and_violations_after_the_upgrade() {
         (vec![say(&frame(0x81, b"\xff\xfe")), Act::Hold], violation.clone(), "UTF-8"),
         (vec![say(&fragments), Act::Hold], violation, "ontinue"),
         (vec![say(&huge), Act::Hold], FailureKind::TooLarge, "2097152 bytes"),
-        (vec![Act::Flood(frame(0x89, b"p"))], FailureKind::ReplyMismatch, "1000 pings or pongs came"),
+        (vec![Act::Flood(frame(0x89, b"p"))], FailureKind::ReplyMismatch, "but 1000 pings or pongs"),
         (
             vec![Act::Flood(text("noise"))],
             FailureKind::ReplyMismatch,
-            "1000 other messages came, the last: noise",
+            "but 1000 other messages, the last: noise",
         ),
         (
             vec![Act::Flood([&[0x82, 126, 0xff, 0xff][..], &[0; 65_535]].concat())],
             FailureKind::ReplyMismatch,
-            "bytes: ",
+            " bytes, but ",
         ),
     ] {
         let script = [vec![Act::Upgrade("")], then].concat();
@@ -274,27 +274,27 @@ async fn replies_that_do_not_come() {
         (
             vec![Act::Hold],
             vec![expect(pong.clone())],
-            "no message with /type = \"pong\" came within 400ms; nothing came",
+            "no message with /type = \"pong\" came within 400ms, nor anything else",
         ),
         (
             vec![say(&others), Act::Hold],
             vec![send("hi"), expect(pong.clone())],
-            "no message with /type = \"pong\" came within 400ms; 3 other messages came, the last: {}",
+            "no message with /type = \"pong\" came within 400ms, but 3 other messages, the last: {}",
         ),
         (
             vec![say(&frame(0x89, b"")), say(&others), Act::Hold],
             vec![expect(pong)],
-            "3 other messages and 1 ping or pong came",
+            "but 3 other messages and 1 ping or pong, the last: {}",
         ),
         (
             vec![Act::Hold],
             vec![Step::Ping { within: None }],
-            "no pong with our payload came within 400ms; nothing came",
+            "no pong with our payload came within 400ms, nor anything else",
         ),
         (
             vec![say(&frame(0x8a, b"unasked!")), Act::Hold],
             vec![Step::Ping { within: None }],
-            "no pong with our payload came within 400ms; 1 ping or pong came",
+            "no pong with our payload came within 400ms, but 1 ping or pong",
         ),
     ] {
         let script = [vec![Act::Upgrade("")], then].concat();
@@ -436,7 +436,7 @@ async fn a_failed_check_says_goodbye() {
     spec.timeout = SHORT;
     spec.steps = vec![expect(Matcher::Any)];
     let checked = check(&prober(), &spec).await;
-    assert_failed("silent", &checked, &FailureKind::ReplyTimeout, Phase::Exchange, "nothing came");
+    assert_failed("silent", &checked, &FailureKind::ReplyTimeout, Phase::Exchange, "nor anything else");
     match server.await.unwrap() {
         Some(Ok(Message::Close(Some(frame)))) => assert_eq!(u16::from(frame.code), 1000),
         other => panic!("{other:?}"),
