@@ -1,1 +1,268 @@
 //! Every bound of the agent that the protocol does not already set, each with its reason.
+
+use quorate_proto::{Micros, limits::UNIT_BYTES_MAX};
+
+// --- spool
+
+/// Bytes of the spool on disk unless `--spool-max` says otherwise. At about 60 bytes a result this holds more than a
+/// million of them: 1,000 monitors at 30 s for nine hours.
+pub const SPOOL_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+
+/// The smallest spool: a few of the largest units in a few segments. Below it, nearly every write would drop something.
+pub const SPOOL_BYTES_MIN: u64 = 16 * UNIT_BYTES_MAX as u64;
+
+/// A segment ends at this part of the spool's bound, so that making room costs that part at most.
+pub const SPOOL_SEGMENTS: u64 = 64;
+
+/// Bytes at which a segment ends in a large spool: reading one back after a start stays cheap in memory.
+pub const SPOOL_SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes at which a segment ends in a small spool: one unit of the largest kind.
+pub const SPOOL_SEGMENT_BYTES_MIN: u64 = UNIT_BYTES_MAX as u64;
+
+/// Units in the spool, wherever they are. Each costs about 200 bytes of memory for its place in the order; at one a
+/// second, which is the pace without a connection, this is eighteen hours.
+pub const SPOOL_UNITS_MAX: usize = 65_536;
+
+/// Bytes of units that are in memory alone because the disk takes none: about eight hours of 100 monitors.
+pub const SPOOL_MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of units kept in memory although they are on disk, so that the live way never reads what it just wrote.
+pub const SPOOL_CACHE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes written, and bytes read ahead, in one go: one unit of the largest kind.
+pub const SPOOL_GROUP_BYTES_MAX: usize = UNIT_BYTES_MAX;
+
+/// Bytes of an acknowledged segment above which it is deleted although it could be filled further.
+pub const SPOOL_SEGMENT_STALE_BYTES: u64 = 64 * 1024;
+
+/// From a unit's arrival to its write: a unit that is acknowledged within this time never reaches the disk, and
+/// write and `fdatasync` still begin within 100 ms.
+pub const SPOOL_WRITE_DELAY: Micros = Micros::from_millis(75);
+
+/// From one failed write to the next attempt.
+pub const SPOOL_RETRY_PAUSE: Micros = Micros::from_secs(1);
+
+/// The longest that a stop waits for the spool's last write.
+pub const SPOOL_CLOSE_WITHIN: Micros = Micros::from_secs(5);
+
+const _: () = assert!(SPOOL_BYTES_MIN >= 4 * (SPOOL_SEGMENT_BYTES_MIN + 2 * SPOOL_GROUP_BYTES_MAX as u64));
+const _: () = assert!(SPOOL_BYTES_DEFAULT >= SPOOL_BYTES_MIN);
+
+// --- uplink
+
+/// The cap of the first delay before connecting again. Agents of one aggregator lose it in the same second; spread over
+/// this they come back as a trickle, and well within the time after which their votes would be stale.
+pub const RECONNECT_DELAY_FIRST: Micros = Micros::from_secs(5);
+
+/// The cap of every later delay: an aggregator that comes back after an hour is found within a minute.
+pub const RECONNECT_DELAY_MAX: Micros = Micros::from_secs(60);
+
+/// A connection that lived this long was a good one: the next delay starts small again.
+pub const UPLINK_SETTLED_AFTER: Micros = Micros::from_secs(10);
+
+/// The aggregator's name is resolved by then.
+pub const RESOLVE_DEADLINE: Micros = Micros::from_secs(5);
+
+/// Addresses of one name that are tried.
+pub const DIAL_ADDRESSES_MAX: usize = 8;
+
+/// The head start of each address before the next one (RFC 8305 section 5).
+pub const DIAL_STAGGER: Micros = Micros::from_millis(250);
+
+/// A handshake is done by then: four round trips (one for address validation) of the slowest path, with losses.
+pub const DIAL_DEADLINE: Micros = Micros::from_secs(10);
+
+/// The whole dialogue of joining, the aggregator's commit included.
+pub const JOIN_DEADLINE: Micros = Micros::from_secs(15);
+
+/// The aggregator's welcome comes by then.
+pub const WELCOME_DEADLINE: Micros = Micros::from_secs(15);
+
+/// A report of health is taken by then: it is the heartbeat, and a late one is none.
+pub const REPORT_DEADLINE: Micros = Micros::from_secs(10);
+
+/// Reports of health are at least this far apart, however often health changes.
+pub const HEALTH_GAP_MIN: Micros = Micros::from_millis(500);
+
+/// A stream is to be had by then. There always is one, unless the aggregator stopped working.
+pub const OPEN_DEADLINE: Micros = Micros::from_secs(10);
+
+/// The aggregator's verdict on a unit comes by then, or the unit is sent again: a commit takes some 20 ms, a pile of
+/// them after an hour of absence a few seconds.
+pub const ACK_DEADLINE: Micros = Micros::from_secs(30);
+
+/// Bytes of units on the way at once. An upload's age is measured when it is handed to QUIC; what waits there grows
+/// older unseen, so little may wait: at 1 Mbit/s this is 4 s, and at a round trip of 200 ms it still carries 2.5 MB/s.
+pub const UPLOAD_BYTES_IN_FLIGHT_MAX: usize = 512 * 1024;
+
+/// The pause before a unit is sent again to a busy aggregator; doubles up to [`BUSY_PAUSE_MAX`].
+pub const BUSY_PAUSE_FIRST: Micros = Micros::from_millis(250);
+
+/// See [`BUSY_PAUSE_FIRST`]. A full disk is found to have room again within this.
+pub const BUSY_PAUSE_MAX: Micros = Micros::from_secs(15);
+
+/// Bytes of all parts of one set of assignments: 20,000 monitors of 12 KiB each, or fewer with CA files.
+pub const ASSIGNMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes that the aggregator may send on a stream before they are read: a frame is read as it comes.
+pub const UPLINK_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Bytes that wait in QUIC to be sent: see [`UPLOAD_BYTES_IN_FLIGHT_MAX`], which is reached by one unit of the largest.
+pub const UPLINK_SEND_WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// Bytes asked of the system for each of the socket's two buffers: one window of uploads.
+pub const UPLINK_SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// A packet at least this often, so that no NAT on the way forgets the connection (most hold UDP for 30 s).
+pub const UPLINK_KEEP_ALIVE: Micros = Micros::from_secs(5);
+
+/// A connection without a packet for this long is over: two keep-alives may be lost.
+pub const UPLINK_IDLE_TIMEOUT: Micros = Micros::from_secs(15);
+
+/// A goodbye is on its way by then.
+pub const HANG_UP_DEADLINE: Micros = Micros::from_millis(500);
+
+const _: () = assert!(UPLINK_IDLE_TIMEOUT.0 > 2 * UPLINK_KEEP_ALIVE.0, "one keep-alive may be lost");
+const _: () = assert!(
+    HEALTH_GAP_MIN.0 < quorate_proto::limits::HEALTH_INTERVAL.0,
+    "heartbeats must keep their interval"
+);
+
+// --- probe
+
+/// Bytes of an upgrade response's head. nginx and Node.js refuse request heads above 8 to 16 KiB, and a server that
+/// needs more to say `101` is not one.
+pub const UPGRADE_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Header lines of an upgrade response. A large site sends about thirty.
+pub const UPGRADE_HEADERS_MAX: usize = 96;
+
+/// Interim (1xx) responses before the final one (RFC 9110 section 15.2). One is common with early hints.
+pub const INTERIM_RESPONSES_MAX: usize = 4;
+
+/// How long the body of a refused upgrade is waited for. The status is known by then; the body only helps to read it.
+pub const REFUSAL_BODY_WAIT: Micros = Micros::from_millis(500);
+
+/// Bytes of one received message or frame. Replies to a probe are small; the library's own default is 64 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Frames that one step skips while it waits for its reply. A busy feed sends some hundred messages a second, and one
+/// that drowns the reply in more than this is not answering.
+pub const FRAMES_SKIPPED_MAX: u32 = 1_000;
+
+/// Bytes that one check takes from a server after the upgrade, so that [`FRAMES_SKIPPED_MAX`] messages of
+/// [`MESSAGE_BYTES_MAX`] do not cost an agent a gigabyte of traffic every interval.
+pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Messages kept for a later step while a ping waits for its pong.
+pub const MESSAGES_KEPT_MAX: usize = 64;
+
+/// Bytes of the WebSocket library's read buffer, per connection (its default is 128 KiB).
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Bytes that wait to be sent, per connection: the largest message a step sends once its placeholders are filled, and
+/// as much again for pongs.
+pub const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a text once its placeholders are filled. `{{now_ms}}` takes ten bytes and gives thirteen, `{{nonce}}` takes
+/// nine and gives sixteen, so that a text of the protocol's limit at most doubles.
+pub const EXPANDED_BYTES_MAX: usize = 2 * quorate_proto::limits::STEP_TEXT_BYTES_MAX;
+
+/// Bytes of a compiled regular expression.
+pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long the server's close frame is waited for. A server that answers at all answers within a round trip.
+pub const CLOSE_WAIT: Micros = Micros::from_millis(1_000);
+
+/// Addresses of one host that are tried. More than this behind one name is a service that spreads load, and all of
+/// the first ones being dead says enough.
+pub const ADDRESSES_TRIED_MAX: usize = 6;
+
+/// After this long without an answer from one address the next one is tried as well (RFC 8305 section 5).
+pub const ADDRESS_STAGGER: Micros = Micros::from_millis(250);
+
+/// How long the other address family may lag behind the first that has an answer (RFC 8305 section 3).
+pub const FAMILY_LAG_MAX: Micros = Micros::from_millis(50);
+
+/// One question to the nameservers, retransmissions included; after it the question is put again, until the check's own
+/// deadline.
+pub const LOOKUP_WAIT: Micros = Micros::from_secs(5);
+
+/// Nameservers asked at once: as many as `resolv.conf` may name, so that a dead one delays nothing.
+pub const NAMESERVERS_ASKED_MAX: usize = 3;
+
+/// Bytes of a server's own words that are quoted in a failure's detail, so that the numbers around them are not cut.
+pub const QUOTE_BYTES_MAX: usize = 160;
+
+/// Bytes of `/etc/hosts` that are read. Block lists made of it reach a few megabytes.
+pub const HOSTS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes of the file that `check --ca-file` reads.
+pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u64;
+
+const _: () =
+    assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
+
+// --- schedule
+
+/// A new monitor's first check comes within this, however long its interval: people who add one want to see it.
+pub const FIRST_CHECK_WITHIN: Micros = Micros::from_secs(30);
+
+// --- sign
+
+/// How long a passed check waits for others to share its batch.
+pub const BATCH_WINDOW: Micros = Micros::from_millis(100);
+
+/// The same while the spool is behind: fewer and larger units, and a crash costs a second of results.
+pub const BATCH_WINDOW_BEHIND: Micros = Micros::from_secs(1);
+
+/// From one batch to the next that a failure closes. A signature takes 20 us, a stream and a commit far more: a hundred
+/// batches a second is enough haste for an outage that takes thousands of monitors with it.
+pub const BATCH_SPACING: Micros = Micros::from_millis(10);
+
+/// Bytes of a result beside its texts: fifteen numbers of at most ten bytes, an address, and tags.
+pub const RESULT_BYTES_FIXED: usize = 224;
+
+/// Bytes of all results of a batch: what a unit holds beside its header and signature.
+pub const BATCH_BYTES_MAX: usize = UNIT_BYTES_MAX - 512;
+
+/// Units in the spool above which it is behind. With a connection that works, a few units are on their way.
+pub const UNITS_BEHIND: u64 = 64;
+
+// --- state
+
+/// Bytes of the file of last assignments that are read at a start: twice what the largest set takes in memory, for JSON.
+pub const ASSIGNMENTS_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+// --- run
+
+/// The event loop's beat: what is later than this is its delay.
+pub const BEAT: Micros = Micros::from_millis(100);
+
+/// Scheduled checks under way at once. At 100 ms a check this is 5,000 a second; with every server silent for 10 s, 51.
+/// A check takes a socket and some 50 KiB, and most systems give a process 1,024 files.
+pub const CHECKS_CONCURRENT_MAX: usize = 512;
+
+/// Confirming checks under way at once, beside the scheduled ones: they must not wait for a crowd of silent servers. More
+/// are not made: the aggregator rations them, and scheduled checks serve as well.
+pub const CONFIRMATIONS_CONCURRENT_MAX: usize = 128;
+
+/// From the end of a failed confirming check to the second attempt.
+pub const CONFIRM_PAUSE: Micros = Micros::from_secs(1);
+
+/// What a check may take beyond its own deadline before it is given up from outside.
+pub const CHECK_GRACE: Micros = Micros::from_secs(2);
+
+/// Events from the uplink that wait: above it the aggregator's stream waits.
+pub const EVENTS_WAITING_MAX: usize = 256;
+
+/// The longest that a stop waits for units to be acknowledged.
+pub const DRAIN_WITHIN: Micros = Micros::from_secs(2);
+
+/// The longest that a stop waits for the uplink to say goodbye, and for assignments to be written down.
+pub const STOP_WITHIN: Micros = Micros::from_secs(2);
+
+/// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
+/// regions do not keep their distance.
+pub const CLOCK_OFF: Micros = Micros::from_secs(2);

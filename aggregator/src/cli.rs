@@ -1,1 +1,121 @@
-//! (to be written)
+//! The command line: what may be said, and which part answers.
+
+mod agents;
+mod api;
+mod config;
+mod error;
+mod init;
+mod log;
+mod serve;
+mod stop;
+mod up;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+pub use error::CliError;
+pub use stop::stop_signal;
+
+use crate::demo;
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate demo --for 90s                       see a page within half a minute, all on this machine
+  quorate up --url wss://chat.example.org/ws --slack https://hooks.slack.com/services/…
+                                               watch a real server at once, from this machine
+  quorate init && quorate up                   the same with a configuration file
+  quorate serve --config quorate.toml          the aggregator alone, for agents in several regions
+  quorate agents add eu-1 --region eu-west     a join string for an agent there
+  quorate check wss://chat.example.org/ws      one check from here, phase by phase
+
+Exit codes:
+  0  done; for check: passed; for demo: every fault was paged, or rightly not paged
+  1  the answer is no: a check failed, a configuration has faults, the aggregator refused
+  2  it could not be tried: wrong arguments, a file or an address that cannot be used";
+
+/// WebSocket monitoring that pages only when a quorum of regions agrees, within 60 seconds.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    log: log::LogArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything on this machine: servers that break on purpose, five agents, pages that arrive
+    Demo(demo::Arguments),
+    /// Watch from this machine: aggregator and local agents in one process
+    Up(up::Arguments),
+    /// Run the aggregator alone; agents connect to it from their regions
+    Serve(serve::Arguments),
+    /// Write a commented starter configuration
+    Init(init::Arguments),
+    /// Check a configuration without running it
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Enrol, list and revoke agents of a running aggregator
+    Agents(agents::Arguments),
+}
+
+/// Reads the arguments of this process and does what they say.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let default = match &arguments.command {
+        Command::Up(_) | Command::Serve(_) => log::Level::Info,
+        // The demo narrates on standard output, and provokes what is otherwise worth a warning.
+        Command::Demo(_) => log::Level::Error,
+        Command::Init(_) | Command::Config(_) | Command::Agents(_) => log::Level::Warn,
+    };
+    let done = arguments.log.install(default).and_then(|()| run(arguments.command));
+    done.unwrap_or_else(|error| {
+        anstream::eprintln!("quorate: {error}");
+        error.exit_code()
+    })
+}
+
+fn run(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Demo(arguments) => on_all_cores(demo::run(arguments)),
+        Command::Up(arguments) => on_all_cores(up::run(arguments)),
+        Command::Serve(arguments) => on_all_cores(serve::run(arguments)),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Config(command) => config::run(&command),
+        Command::Agents(arguments) => on_one_core(agents::run(arguments)),
+    }
+}
+
+fn on_all_cores(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCode, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(CliError::Runtime)?.block_on(work)
+}
+
+fn on_one_core(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCode, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CliError::Runtime)?.block_on(work)
+}
+
+/// Writes to standard output; a reader that went away, as `head` does, is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    use io::Write as _;
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -3,12 +3,45 @@
 //! A [`Config`] exists only if every key of the file was known and every value made sense; otherwise there is a list
 //! of all faults, each with file, line and key.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod channels;
+mod document;
+mod endpoint;
+mod environment;
+mod fault;
+mod monitors;
+mod nearest;
+mod promise;
+mod server;
+pub mod spans;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use quorate_proto::{MonitorSpec, Region};
 use quorate_quorum::{Quorum, Sensitivity};
+use toml::de::DeTable;
 
-use crate::model::{ChannelId, Secret};
+pub use environment::{Environment, Files, Variables, read_bounded};
+pub use fault::{Fault, Warning};
+
+use crate::{
+    limits,
+    model::{ChannelId, Secret},
+};
+
+/// A configuration that is good, and what its author should know about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What the operator wants.
+    pub config: Config,
+    /// What is allowed and unwise.
+    pub warnings: Vec<Warning>,
+}
 
 /// Everything that the operator set.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,4 +129,64 @@ pub struct Monitor {
     pub sensitivity: Sensitivity,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
+}
+
+impl Config {
+    /// Reads a configuration file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Vec<Fault>> {
+        let file = path.display().to_string();
+        let whole = |wanted: &str, found: String| {
+            vec![Fault { file: file.clone(), line: 1, key: String::new(), wanted: wanted.to_owned(), found }]
+        };
+        let bytes = (environment.file)(path).map_err(|error| whole("a readable file", error.to_string()))?;
+        if bytes.len() > limits::CONFIG_BYTES_MAX {
+            let wanted = format!("a file of at most {} bytes", limits::CONFIG_BYTES_MAX);
+            return Err(whole(&wanted, "more".to_owned()));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
+            let mut faults = whole("text in UTF-8", "other bytes".to_owned());
+            faults.iter_mut().for_each(|fault| fault.line = line);
+            faults
+        })?;
+        parse(&text, &file, environment)
+    }
+}
+
+/// Reads a configuration. `file` is what faults call it, and its folder is where relative paths begin.
+///
+/// # Errors
+/// Everything that is wrong with it, in order of line. Where the text is not TOML at all, only that is said: what it
+/// means is then anyone's guess.
+pub fn parse(text: &str, file: &str, environment: &Environment<'_>) -> Result<Loaded, Vec<Fault>> {
+    let document = document::Document::new(text, file, environment);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        for error in errors {
+            let line = document.line(error.span().map_or(0, |span| span.start));
+            document.fault(line, "", "TOML", error.message().lines().collect::<Vec<_>>().join("; "));
+        }
+        return Err(document.close().0);
+    }
+    let root = document.root(table.get_ref());
+    let config = read(&root);
+    root.close();
+    match document.close() {
+        (faults, warnings) if faults.is_empty() => Ok(Loaded { config, warnings }),
+        (faults, _) => Err(faults),
+    }
+}
+
+fn read(root: &document::Section<'_>) -> Config {
+    let server = server::server(root);
+    let page = server::page(root);
+    let (regions, local_regions) = server::regions(root);
+    let defaults = monitors::defaults(root);
+    let (channels, channel_ids) = channels::channels(root);
+    let monitors = monitors::monitors(root, defaults, &regions, &channel_ids);
+    Config { server, page, regions, local_regions, channels, monitors }
 }

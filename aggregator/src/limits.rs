@@ -1,1 +1,474 @@
 //! Every bound of the aggregator that the protocol does not already set, each with its reason.
+
+use std::time::Duration;
+
+use quorate_proto::Micros;
+
+// --- config
+
+/// Bytes of a configuration file: the largest allowed number of monitors at a few hundred bytes each.
+pub const CONFIG_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of a file that the configuration refers to by `file:` or `ca_file`: the largest of them is a chain of
+/// certificates.
+pub const CONFIG_FILE_REFERENCE_BYTES_MAX: usize = quorate_proto::limits::CA_PEM_BYTES_MAX;
+
+/// Regions: more than there are on any cloud; the page draws one column for each.
+pub const REGIONS_MAX: usize = 64;
+
+/// Channels: each has a queue and a task of its own.
+pub const CHANNELS_MAX: usize = 64;
+
+/// Signing secrets of one webhook: the old one and the new one, and room for a rotation that overlaps another.
+pub const WEBHOOK_SECRETS_MAX: usize = 4;
+
+/// Characters of a monitor's name and of the page's title: a Slack header holds 150.
+pub const TITLE_CHARS_MAX: usize = 120;
+
+/// Faults of one configuration that are printed: nobody reads more before mending the first.
+pub const FAULTS_PRINTED_MAX: usize = 100;
+
+/// The promise: seconds from the outage to the page, within which the warnings of a configuration judge it.
+pub const PAGE_SECONDS_PROMISED: u64 = 60;
+
+// --- demo
+
+/// Connections that one of the demo's servers holds: five agents, their confirmations, and a browser tab or two.
+pub const DEMO_CONNECTIONS_MAX: usize = 256;
+
+/// How long one connection to a demo server may last: longer than any check.
+pub const DEMO_CONNECTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Between two attempts to listen on the same port again.
+pub const DEMO_REBIND_PAUSE: Duration = Duration::from_millis(100);
+
+/// Read buffer of one connection to a demo server; the library's own is 128 KiB.
+pub const DEMO_BUFFER_BYTES: usize = 4096;
+
+/// Bytes of a message to a demo server: checks send a few dozen.
+pub const DEMO_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Messages that arrived at the demo's webhook receiver and were not shown yet.
+pub const DEMO_ARRIVALS_MAX: usize = 64;
+
+/// Messages whose ids the demo remembers, to tell a second delivery of one from another.
+pub const DEMO_MESSAGES_REMEMBERED_MAX: usize = 1024;
+
+/// Bytes of a message to the demo's webhook receiver: Standard Webhooks asks for at most 20 kB.
+pub const DEMO_BODY_BYTES_MAX: usize = 64 * 1024;
+
+// --- command line
+
+/// How long the command line waits for an answer of the API.
+pub const API_CLIENT_SECONDS_MAX: u64 = 15;
+
+/// Bytes that the command line reads of one answer: a page of 500 agents is some 300 kB.
+pub const API_CLIENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+// --- store
+
+/// Commits handed to the writer and not begun: the core waits for one before it hands over the next, and a start-up
+/// step may have one of its own.
+pub const COMMITS_QUEUED_MAX: usize = 4;
+
+/// How long a commit waits where another process (a backup, a shell) holds the write lock, before it counts as failed.
+pub const WRITE_BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// Page cache of the writer, in KiB: the indexes' hot pages at 17,000 results a second.
+pub const WRITE_CACHE_KIB: i64 = 32 * 1024;
+
+/// Prepared statements kept by a connection: more than there are.
+pub const STATEMENTS_CACHED_MAX: usize = 64;
+
+/// The WAL is moved into the database when it is this large: some seconds of a busy aggregator, and quickly read again
+/// after a crash.
+pub const WAL_BYTES_CHECKPOINT: u64 = 8 * 1024 * 1024;
+
+/// At this size readers have kept the WAL from starting over; the writer then waits for them up to
+/// [`WRITE_BUSY_WAIT`].
+pub const WAL_BYTES_TRUNCATE: u64 = 256 * 1024 * 1024;
+
+/// What stays allocated of the WAL's file after it started over.
+pub const WAL_BYTES_KEPT_MAX: i64 = 16 * 1024 * 1024;
+
+/// Read connections: the faces are few, and each connection costs its cache.
+pub const READ_CONNECTIONS_MAX: usize = 4;
+
+/// Page cache of one read connection, in KiB.
+pub const READ_CACHE_KIB: i64 = 4 * 1024;
+
+/// How long a question waits for a free read connection.
+pub const READ_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How long a question may take; then it is interrupted. Every question goes along an index.
+pub const READ_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Rows of one page of any list.
+pub const PAGE_ROWS_MAX: u32 = 500;
+
+/// Rows of a page where none were asked for.
+pub const PAGE_ROWS_DEFAULT: u32 = 50;
+
+/// Deliveries shown with one incident: far more than its decisions and channels make.
+pub const INCIDENT_DELIVERIES_MAX: u32 = 1_000;
+
+/// Old rows deleted at a time: some milliseconds of the writer.
+pub const PRUNE_ROWS: u32 = 1_000;
+
+/// How often the writer looks for old rows.
+pub const PRUNE_PAUSE: Micros = Micros::from_secs(10);
+
+/// The pause between two bites while there are old rows: at 1,000 rows a bite this keeps up with 20,000 results a
+/// second and leaves the writer most of its time.
+pub const PRUNE_BITE_PAUSE: Micros = Micros::from_millis(50);
+
+/// How long a join token's row is kept after it expired, so that the log can say that it did.
+pub const JOIN_TOKEN_KEPT: Micros = Micros::from_secs(24 * 3600);
+
+const _: () =
+    assert!(WAL_BYTES_CHECKPOINT < WAL_BYTES_TRUNCATE, "truncating is for a WAL that keeps growing");
+
+// --- publish
+
+/// HTTP connections at a time. A proxy in front keeps a few dozen; each costs some kilobytes. Further ones wait in the
+/// kernel's backlog.
+pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+
+/// From the start of a request's head, or of waiting for one, to its end: also how long a connection may idle. Longer
+/// than any honest client takes to send a head, and short so that silent peers give their places back.
+pub const HTTP_HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's head: as most servers allow, and a bearer token takes 47.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a request's body: the largest honest one, an agent with its labels, is a few kilobytes.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// From a whole head to the answer, reading the body included.
+pub const HTTP_REQUEST_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection lives: a peer that reads its answer a byte at a time is cut after this and the drain.
+pub const HTTP_CONNECTION_LIFE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a begun answer may still take at the end of a connection or of the process.
+pub const HTTP_DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the core may take to accept, and then to answer, an operator's wish: a commit and some queueing.
+pub const HTTP_ADMIN_MAX: Duration = Duration::from_secs(4);
+
+/// Labels of one agent: provider, network, zone and a handful of the operator's own.
+pub const AGENT_LABELS_MAX: usize = 16;
+
+/// Bytes of a label's name or value.
+pub const AGENT_LABEL_BYTES_MAX: usize = 128;
+
+/// Tokens whose being good is remembered, and as many whose being bad is. More than an installation has; 40 bytes each.
+pub const TOKENS_REMEMBERED_MAX: usize = 1024;
+
+/// How long it is remembered that a token is good or bad: the longest that a removed token still opens a door.
+pub const TOKENS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
+
+/// Questions to the store about tokens at a time, so that guessing tokens leaves read connections for others.
+pub const TOKEN_LOOKUPS_MAX: usize = 2;
+
+/// Resolved incidents on the status page.
+pub const PAGE_RESOLVED_MAX: u32 = 10;
+
+/// How old the list of resolved incidents on the status page may be.
+pub const PAGE_RESOLVED_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the status page waits for the store before it shows the list that it has.
+pub const PAGE_RESOLVED_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Monitors that the status page draws, those in trouble first: about 2 KB each, so the page stays under a megabyte.
+/// The rest is counted, and listed in `/status.json`.
+pub const PAGE_MONITORS_MAX: usize = 400;
+
+/// Open incidents that the status page draws, newest first; the rest is counted.
+pub const PAGE_INCIDENTS_MAX: usize = 50;
+
+const _: () = assert!(
+    HTTP_ADMIN_MAX.as_secs() * 2 < HTTP_REQUEST_MAX.as_secs(),
+    "a wish must be refused by name before the request as a whole is"
+);
+
+// --- notify
+
+/// Bytes of a webhook's signing secret, as Standard Webhooks 1.0.0 sets them.
+pub const WEBHOOK_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// How far a wait between two attempts is spread, as a part of it: enough to break step, too little to be felt.
+pub const RETRY_JITTER: f64 = 0.1;
+
+/// The longest that a receiver's `Retry-After` puts off one delivery. Beyond it a receiver that asks for "tomorrow"
+/// by mistake would silence its pages.
+pub const RETRY_AFTER_MAX: Micros = Micros::from_secs(3600);
+
+/// The longest that a receiver's `Retry-After` holds back a channel's *other* deliveries. A fresh page is worth one
+/// request that may be refused a minute later.
+pub const CHANNEL_PAUSE_MAX: Micros = Micros::from_secs(60);
+
+/// How long a 429 without `Retry-After` holds a channel back: Slack's rate of one message a second.
+pub const CHANNEL_PAUSE_DEFAULT: Micros = Micros::from_secs(1);
+
+/// From one message to the next in a Slack channel. Slack takes about one a second and then answers 429.
+pub const SLACK_PACE: Micros = Micros::from_millis(1050);
+
+/// After this long without success, the first delivery that is taken brings forward those that wait: the receiver is
+/// back, and nobody should wait hours for a page because of when it broke. Shorter troubles are left to the schedule,
+/// so that a receiver which fails now and then does not use up a delivery's attempts.
+pub const CHANNEL_TROUBLE_MIN: Micros = Micros::from_secs(60);
+
+/// The time that one attempt has for everything: name, connection, TLS, request, answer. Standard Webhooks suggests
+/// 15 to 30 s; a page that must arrive within 60 s cannot wait that long for its second attempt.
+pub const DELIVERY_DEADLINE: Micros = Micros::from_secs(10);
+
+/// The part of [`DELIVERY_DEADLINE`] that connecting may take.
+pub const DELIVERY_CONNECT_DEADLINE: Micros = Micros::from_secs(5);
+
+/// How long an error's body is waited for once its status is known.
+pub const DELIVERY_BODY_DEADLINE: Micros = Micros::from_secs(1);
+
+/// Bytes read of a receiver's answer, and only where it is an error: its first lines say what was wrong.
+pub const DELIVERY_BODY_BYTES_MAX: usize = 4 * 1024;
+
+/// Characters of a receiver's answer that are shown in a delivery's error.
+pub const DELIVERY_EXCERPT_CHARS_MAX: usize = 200;
+
+/// Deliveries of one channel that wait in memory. An outage of everything makes one alert a monitor; what does not
+/// fit stays in the outbox and is asked for when there is room. At the largest body (20 kB) this is 20 MB a channel.
+pub const CHANNEL_QUEUE_MAX: usize = 1000;
+
+/// Deliveries of one channel that are sent at once: enough that one slow answer does not hold back other incidents,
+/// little enough to be no burden on a small receiver.
+pub const CHANNEL_IN_FLIGHT_MAX: usize = 4;
+
+/// Finished deliveries that a channel remembers, so that a refill which crossed with their report does not send them
+/// twice. More than a queue holds.
+pub const CHANNEL_FINISHED_REMEMBERED_MAX: usize = 2 * CHANNEL_QUEUE_MAX;
+
+/// How long after asking for a refill a channel waits for the first delivery that it had dropped.
+pub const REFILL_PATIENCE: Micros = Micros::from_secs(10);
+
+/// Reports that wait for the core. While there are as many, no attempt is begun: its outcome could not be told.
+pub const REPORTS_WAITING_MAX: usize = 256;
+
+/// What attempts under way get to end in when the program stops. With the rest of the stop it stays under a second.
+pub const NOTIFY_DRAIN: Micros = Micros::from_millis(700);
+
+/// Idle connections kept for each receiver: as many as may be in use at once.
+pub const RECEIVER_IDLE_CONNECTIONS_MAX: usize = CHANNEL_IN_FLIGHT_MAX;
+
+/// How long an idle connection to a receiver is kept: under the 60 s after which load balancers cut in silence.
+pub const RECEIVER_IDLE: Micros = Micros::from_secs(30);
+
+/// Bytes of a webhook's body, as Standard Webhooks 1.0.0 recommends ("under 20kb").
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 20_000;
+
+/// Characters of a Slack header block (Slack's limit).
+pub const SLACK_HEADER_CHARS_MAX: usize = 150;
+
+/// Characters of a Slack section's text (Slack's limit is 3,000; one screen of a phone is plenty).
+pub const SLACK_SECTION_CHARS_MAX: usize = 3000;
+
+/// Fields of a Slack section (Slack's limit).
+pub const SLACK_FIELDS_MAX: usize = 10;
+
+/// Characters of one field (Slack's limit is 2,000; ten fields of that would pass [`SLACK_TEXT_CHARS_MAX`]).
+pub const SLACK_FIELD_CHARS_MAX: usize = 300;
+
+/// Characters of a Slack context line (Slack has no limit of its own for them).
+pub const SLACK_CONTEXT_CHARS_MAX: usize = 1000;
+
+/// Characters of the text that notifications show; the first line of a phone's lock screen matters.
+pub const SLACK_FALLBACK_CHARS_MAX: usize = 500;
+
+/// Characters of all text of a Slack message together (Slack's limit).
+pub const SLACK_TEXT_CHARS_MAX: usize = 10_000;
+
+const _: () = assert!(DELIVERY_CONNECT_DEADLINE.0 + DELIVERY_BODY_DEADLINE.0 < DELIVERY_DEADLINE.0);
+const _: () = assert!(
+    SLACK_HEADER_CHARS_MAX
+        + SLACK_SECTION_CHARS_MAX
+        + SLACK_FIELDS_MAX * SLACK_FIELD_CHARS_MAX
+        + SLACK_CONTEXT_CHARS_MAX
+        + SLACK_FALLBACK_CHARS_MAX
+        < SLACK_TEXT_CHARS_MAX
+);
+
+// --- ingest
+
+/// Agents connected at once. A region rarely has more than a handful; a thousand regions fit.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// TLS handshakes at once. One costs under a millisecond of CPU, so the door does not starve the core, and a flood of
+/// strangers waits in front of it.
+pub const HANDSHAKES_MAX: usize = 256;
+
+/// Connection attempts that wait for a handshake. More are refused, and agents try again with jitter.
+pub const INCOMING_MAX: usize = 1024;
+
+/// Bytes kept of one connection attempt that waits: a client's first flight with a post-quantum key share, and room.
+pub const INCOMING_BYTES_MAX: u64 = 16 * 1024;
+
+/// Bytes kept of all connection attempts that wait.
+pub const INCOMING_BYTES_TOTAL_MAX: u64 = INCOMING_MAX as u64 * INCOMING_BYTES_MAX;
+
+/// Joins at once. Joining is rare and by hand; strangers must not fill the core's queue.
+pub const JOINS_MAX: usize = 16;
+
+/// Uploads that are read or wait for their verdict, over all connections. Times the largest unit, and twice for the
+/// moment of decoding, this is what uploads may cost: 512 MiB where every agent sends the largest units at once.
+pub const UPLOADS_MAX: usize = 1024;
+
+/// Bytes that one connection may send before they are read: four of the largest uploads. At a round trip of 300 ms
+/// that still carries 3 MB/s of backlog.
+pub const CONNECTION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
+
+/// Bytes that one stream may send before they are read: the largest upload.
+pub const STREAM_WINDOW_BYTES: u32 =
+    (quorate_proto::limits::UPLOAD_FRAME_BYTES_MAX + quorate_proto::frame::PREFIX_BYTES) as u32;
+
+/// Bytes that wait for one agent to take them: a few frames of assignments.
+pub const SEND_WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of a pushed frame before it is split. The decoder counts values by their size in memory, which is above
+/// their size on the wire; half of its bound leaves room.
+pub const PUSH_FRAME_BYTES_MAX: usize = quorate_proto::limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX / 2;
+
+/// Messages of the core that wait for one connection: a full set of assignments in its smallest frames, and as many
+/// changes and confirmations again as fit a bad minute.
+pub const PUSHES_MAX: usize =
+    quorate_proto::limits::MONITORS_PER_AGENT_MAX / quorate_proto::limits::ASSIGNMENTS_PER_FRAME_MAX + 1024;
+
+/// Bytes asked of the system for each of the socket's two buffers. A thousand agents that reconnect within the same
+/// second send about 3 MiB of handshakes; the usual default of 208 KiB loses most of them.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A handshake is done by then: three round trips of the slowest path, with losses.
+pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
+
+/// An agent's first words come by then.
+pub const HELLO_DEADLINE: Micros = Micros::from_secs(10);
+
+/// An upload is whole by then: the largest window of uploads at 35 kB/s.
+pub const UPLOAD_DEADLINE: Micros = Micros::from_secs(30);
+
+/// A control frame, once its first byte is there, is whole by then, and one that is sent is taken by then.
+pub const CONTROL_DEADLINE: Micros = Micros::from_secs(10);
+
+/// The whole dialogue of joining, the core's answer included.
+pub const JOIN_DEADLINE: Micros = Micros::from_secs(10);
+
+/// A connection without a packet for this long is over. Agents send a keep-alive every 5 s.
+pub const IDLE_TIMEOUT: Micros = Micros::from_secs(15);
+
+/// How often a connection looks whether its agent is still enrolled. The core closes it at once; this holds the
+/// promise of one second whatever the core does.
+pub const ROSTER_LOOK_INTERVAL: Micros = Micros::from_millis(250);
+
+/// The goodbye at the end is over by then.
+pub const GOODBYE_DEADLINE: Micros = Micros::from_secs(2);
+
+/// The door's lines in the log, at most this many in a burst; one more every [`DOOR_LINE_INTERVAL`].
+pub const DOOR_LINES_MAX: u32 = 20;
+
+/// See [`DOOR_LINES_MAX`].
+pub const DOOR_LINE_INTERVAL: Micros = Micros::from_secs(3);
+
+const _: () = assert!(ROSTER_LOOK_INTERVAL.0 < 1_000_000, "revoked is closed within one second");
+const _: () = assert!(IDLE_TIMEOUT.0 > 2 * 5_000_000, "one lost keep-alive must not end a connection");
+
+// --- run
+
+/// Messages that wait for the core. Agents' units are the bulk; where it is full, connections stop reading, and QUIC's
+/// windows hold the agents back. Each entry may hold a unit, so that this is a matter of memory.
+pub const INTAKE_WAITING_MAX: usize = 512;
+
+/// Deliveries that wait for `notify`; the core keeps the rest.
+pub const DISPATCHES_WAITING_MAX: usize = 256;
+
+/// How long a wish of this process's own, such as enrolling a local agent, may take.
+pub const ADMIN_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a stage may take to end. Service managers wait 10 s and more before they kill.
+pub const STAGE_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a local agent may take to join: the aggregator is in the same process.
+pub const LOCAL_JOIN_WAIT: Duration = Duration::from_secs(15);
+
+// --- core
+
+/// How long a unit waits for others to share its commit. A failure, or whatever else somebody waits for, does not wait.
+pub const GROUP_WAIT: Micros = Micros::from_millis(20);
+
+/// Units that make a commit go off without waiting: the gain of a larger group is small, its latency is not.
+pub const GROUP_UNITS_ENOUGH: usize = 500;
+
+/// Units gathered while a commit is under way; above it agents are told to send them again later.
+pub const GROUP_UNITS_MAX: usize = 2_000;
+
+/// Bytes of units that make a commit go off without waiting.
+pub const GROUP_BYTES_ENOUGH: usize = 4 * 1024 * 1024;
+
+/// Bytes of units gathered while a commit is under way.
+pub const GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A commit that takes this long counts as storage trouble: a page that waits for it must not wait longer.
+pub const COMMIT_STALLED: Micros = Micros::from_secs(2);
+
+/// From a failed commit to the next try.
+pub const COMMIT_RETRY: Micros = Micros::from_secs(1);
+
+/// For how long every commit must succeed before storage is called good again: a full disk takes a small commit now and
+/// then, and its operator wants one message, not ten.
+pub const STORAGE_GOOD_AFTER: Micros = Micros::from_secs(10);
+
+/// Changes of state kept in memory while the store cannot be written. Latest values, one for each thing that changed:
+/// this many is a day of trouble with thousands of incidents.
+pub const BACKLOG_CHANGES_MAX: usize = 20_000;
+
+/// How long a unit whose predecessor is missing waits for it: the two were sent at once on streams of their own, and
+/// one that comes later than this was lost with its stream and is sent again anyway.
+pub const PARKED_TIME_MAX: Micros = Micros::from_secs(10);
+
+/// The age at receipt up to which a result decides. An agent whose results take longer has not been heard from for as
+/// long as makes its region silent ([`quorate_proto::limits::HEARTBEAT_STALE`]), so that an older result could only
+/// speak for a region that has no vote; and what is caught up after an absence must page nobody. On a good path a
+/// result is 100 ms of batching and one way old.
+pub const RESULT_FRESH_MAX: Micros = Micros::from_secs(15);
+
+/// An agent whose event loop or schedule was late by this much says of itself that it is sick: its timings, and with
+/// them its timeouts, tell more of itself than of any server.
+pub const AGENT_LAG_SICK: Micros = Micros::from_secs(2);
+
+/// Deliveries owed at one time. When more come, the oldest of all is given up: it has been failing for longest.
+pub const OUTBOX_MAX: usize = 10_000;
+
+/// Join tokens that can be used at one time; above it the one that expires first goes.
+pub const JOIN_TOKENS_MAX: usize = 1_000;
+
+/// An agent that still works under another revision this long after it was given the latest is given all of it again.
+pub const ASSIGN_AGAIN: Micros = Micros::from_secs(10);
+
+/// How long one frame of assignments may wait for room in a connection's queue.
+pub const HAND_OVER_WAIT: Duration = Duration::from_secs(10);
+
+/// The picture of the present is painted at most this often.
+pub const PICTURE_PERIOD: Micros = Micros::from_millis(200);
+
+/// The picture is painted at least this often: votes grow stale without anything happening.
+pub const PICTURE_AGE_MAX: Micros = Micros::from_secs(1);
+
+/// Paintings in which every monitor is looked at again once, changed or not.
+pub const PICTURE_ROUNDS: usize = 10;
+
+/// How long the core waits at its end for the last commit.
+pub const CORE_STOP_WAIT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(GROUP_UNITS_ENOUGH < GROUP_UNITS_MAX && GROUP_BYTES_ENOUGH < GROUP_BYTES_MAX);
+const _: () = assert!(RESULT_FRESH_MAX.0 >= quorate_proto::limits::HEARTBEAT_STALE.0);
+const _: () = assert!(
+    PARKED_TIME_MAX.0 > COMMIT_STALLED.0,
+    "a parked unit outlasts one slow commit of its predecessor"
+);

@@ -1,1 +1,16 @@
-fn main() {}
+//! `quorate`: watches WebSocket endpoints from many regions and pages when a quorum of them agrees.
+//!
+//! | command | does | where |
+//! |---|---|---|
+//! | `demo` | shows everything on this machine, with servers that break on purpose | `demo.rs` |
+//! | `up` | aggregator and local agents in one process | `cli/up.rs` |
+//! | `serve` | the aggregator alone | `cli/serve.rs`, `run.rs` |
+//! | `init`, `config check` | writes and checks `quorate.toml` | `cli/init.rs`, `cli/config.rs` |
+//! | `agents add`, `list`, `revoke` | enrols and revokes agents, through the HTTP API | `cli/agents.rs` |
+//! | `check` | one check from here, explained | `quorate_agent::check` |
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quorate::cli::main()
+}

@@ -5,6 +5,8 @@
 
 pub mod agent;
 pub mod alert;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod incident;
 pub mod intake;
 pub mod rfc3339;
@@ -13,7 +15,7 @@ pub mod view;
 
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
-pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence};
+pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
 pub use secret::Secret;
 pub use view::{AgentView, Counts, MonitorView, RegionView, Snapshot, StorageState};

@@ -20,7 +20,7 @@ pub struct BatchBody {
     pub results: Vec<CheckResult>,
 }
 
-/// A stretch of units that the agent made and no longer has.
+/// A stretch of units that the agent made and no longer has. Where the aggregator has them all, it says nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// The first sequence number after the stretch.
@@ -42,6 +42,8 @@ pub enum GapCause {
     SpoolDamaged,
     /// The aggregator refused them.
     Refused,
+    /// They were acknowledged once. Whoever lacks them was restored from an older copy.
+    Forgotten,
 }
 
 impl GapCause {
@@ -51,6 +53,7 @@ impl GapCause {
             Self::SpoolFull => "spool_full",
             Self::SpoolDamaged => "spool_damaged",
             Self::Refused => "refused",
+            Self::Forgotten => "forgotten",
         }
     }
 }

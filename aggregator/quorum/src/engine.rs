@@ -1,17 +1,57 @@
-//! The fold.
+//! The fold: events in, effects out. See the crate's page for the rules.
+
+mod agenda;
+mod confirm;
+mod decide;
+mod eligibility;
+mod evidence;
+mod monitor;
+mod ration;
+mod recovery;
 
 use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region};
 
-use crate::{Effect, Event, Moment, Source, Verdict, Vote};
+use self::{
+    agenda::{Agenda, Due},
+    eligibility::{Fleet, RegionId},
+    evidence::{Opinion, Tally, voting},
+    monitor::Monitor,
+    ration::Ration,
+};
+use crate::{
+    Effect, Event, Moment, Observation, Policy, Rule, Source, Timeline, Verdict, VerdictChange, Vote,
+};
 
 /// The decision engine.
 ///
 /// Call [`Engine::handle`] with every event in the order in which it happened, and carry out the effects that it
-/// returns; call it with [`Event::Tick`] at [`Engine::next_deadline`]. Moments never go back.
+/// returns; call it with [`Event::Tick`] at [`Engine::next_deadline`]. Moments never go back; one that does is taken as
+/// the latest one.
+///
+/// What is due between two calls is worked off at the moment at which it was due, before the event. So the effects
+/// depend on the events and their moments alone: how often the caller ticks changes when it is told, and never what.
+///
+/// After a start, give it every [`Event::Configure`], then every [`Event::Restore`], then all else.
 #[derive(Debug, Default)]
-pub struct Engine {}
+pub struct Engine {
+    monitors: BTreeMap<MonitorId, Monitor>,
+    hall: Hall,
+    now: Moment,
+}
+
+/// What all monitors share.
+#[derive(Debug, Default)]
+struct Hall {
+    fleet: Fleet,
+    agenda: Agenda,
+    ration: Ration,
+    /// The number of the latest round.
+    request: u64,
+    /// Room for the opinions on the monitor that is looked at, kept so that an observation allocates nothing.
+    opinions: Vec<Opinion>,
+}
 
 /// What the engine thinks of one monitor.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,23 +78,229 @@ pub struct RegionState {
 }
 
 impl Engine {
-    /// Takes one event, and says what is to be done about it.
-    pub fn handle(&mut self, _event: Event, _at: Moment) -> Vec<Effect> {
-        Vec::new()
+    /// Takes one event, and says what is to be done about it, in order.
+    pub fn handle(&mut self, event: Event, at: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let at = at.max(self.now);
+        self.advance(at, &mut effects);
+        match event {
+            Event::Observed(observation) => self.observe(&observation, at, &mut effects),
+            Event::Heartbeat { agent, region, revision, sick } => {
+                let heard = self.hall.fleet.heartbeat(agent, &region, revision, sick, at);
+                if let Some((due, agent)) = heard.enter {
+                    self.hall.agenda.enter_agent(due, agent);
+                }
+                for region in heard.regions {
+                    self.evaluate_region(region, at, &mut effects);
+                }
+            }
+            Event::Configure { monitor, policy } => self.configure(&monitor, policy, at, &mut effects),
+            Event::Remove { monitor } => self.remove(&monitor, at),
+            Event::Restore { monitor, verdict, since } => {
+                if let Some(restored) = self.monitors.get_mut(&monitor) {
+                    restored.restore(verdict, since, at);
+                }
+                self.evaluate(&monitor, at, &mut effects);
+            }
+            Event::Forget { agent } => self.forget(agent, at, &mut effects),
+            Event::Tick => {}
+        }
+        effects
     }
 
     /// When the engine wants to be called even if nothing happens.
     pub fn next_deadline(&self) -> Option<Moment> {
-        None
+        self.hall.agenda.next()
     }
 
     /// What the engine thinks of a monitor as of a moment.
-    pub fn monitor(&self, _monitor: &MonitorId, _at: Moment) -> Option<MonitorState> {
-        None
+    pub fn monitor(&self, monitor: &MonitorId, at: Moment) -> Option<MonitorState> {
+        let monitor = self.monitors.get(monitor)?;
+        let mut opinions = Vec::new();
+        monitor.count(&self.hall.fleet, at.max(self.now), &mut opinions);
+        let regions = monitor.counted_votes(&opinions).into_iter().map(|counted| {
+            let state = RegionState { vote: counted.vote, source: counted.source, ended: counted.ended };
+            (counted.region, state)
+        });
+        Some(MonitorState {
+            verdict: monitor.verdict,
+            since: monitor.since,
+            suspect: monitor.suspect,
+            regions: regions.collect(),
+        })
     }
 
     /// Agents that have been heard from, with the moment of their last heartbeat.
     pub fn agents(&self) -> impl Iterator<Item = (AgentKey, Moment)> + '_ {
-        std::iter::empty()
+        self.hall.fleet.heard()
+    }
+
+    /// Rounds of confirmation that the ration denied so far; the scheduled checks serve in their place.
+    pub fn rounds_denied(&self) -> u64 {
+        self.hall.ration.denied()
+    }
+
+    /// Works off what is due up to a moment, each thing at its own.
+    fn advance(&mut self, at: Moment, effects: &mut Vec<Effect>) {
+        while let Some((due, what)) = self.hall.agenda.pop(at) {
+            let due = due.max(self.now);
+            self.now = due;
+            match what {
+                Due::Monitor(monitor) => {
+                    if let Some(monitor) = self.monitors.get_mut(&monitor) {
+                        monitor.entered = None;
+                    }
+                    self.evaluate(&monitor, due, effects);
+                }
+                Due::Agent(agent) => match self.hall.fleet.look_at(agent, due) {
+                    Ok(again) => self.hall.agenda.enter_agent(again, agent),
+                    Err(region) => {
+                        if let Some(region) = region {
+                            self.evaluate_region(region, due, effects);
+                        }
+                    }
+                },
+            }
+        }
+        self.now = at;
+    }
+
+    fn configure(&mut self, id: &MonitorId, policy: Policy, at: Moment, effects: &mut Vec<Effect>) {
+        self.hall.ration.carry(&policy, true, at);
+        match self.monitors.get_mut(id) {
+            Some(monitor) => {
+                self.hall.ration.carry(&monitor.policy, false, at);
+                monitor.follow(policy, at);
+                monitor.lay_lanes(id, &mut self.hall.fleet, at);
+            }
+            None => {
+                let mut monitor = Monitor::new(policy, at);
+                monitor.lay_lanes(id, &mut self.hall.fleet, at);
+                self.monitors.insert(id.clone(), monitor);
+            }
+        }
+        self.evaluate(id, at, effects);
+    }
+
+    fn remove(&mut self, id: &MonitorId, at: Moment) {
+        let Some(monitor) = self.monitors.remove(id) else { return };
+        self.hall.ration.carry(&monitor.policy, false, at);
+        self.hall.agenda.remove_monitor(id, monitor.entered);
+        for lane in &monitor.lanes {
+            self.hall.fleet.watch(lane.id, id, false);
+        }
+    }
+
+    fn observe(&mut self, observation: &Observation, at: Moment, effects: &mut Vec<Effect>) {
+        let agent = self.hall.fleet.agent(observation.source.agent);
+        let Some(monitor) = self.monitors.get_mut(&observation.monitor) else { return };
+        if monitor.observe(observation, agent, at) {
+            self.hall.evaluate(&observation.monitor, monitor, at, effects);
+        }
+    }
+
+    fn forget(&mut self, agent: AgentKey, at: Moment, effects: &mut Vec<Effect>) {
+        let Some((agent, region)) = self.hall.fleet.forget(agent) else { return };
+        let Some(region) = region else { return };
+        for id in self.hall.fleet.monitors(region) {
+            if let Some(monitor) = self.monitors.get_mut(&id) {
+                monitor.forget(agent);
+                self.hall.evaluate(&id, monitor, at, effects);
+            }
+        }
+    }
+
+    fn evaluate_region(&mut self, region: RegionId, at: Moment, effects: &mut Vec<Effect>) {
+        for id in self.hall.fleet.monitors(region) {
+            self.evaluate(&id, at, effects);
+        }
+    }
+
+    fn evaluate(&mut self, id: &MonitorId, at: Moment, effects: &mut Vec<Effect>) {
+        if let Some(monitor) = self.monitors.get_mut(id) {
+            self.hall.evaluate(id, monitor, at, effects);
+        }
+    }
+}
+
+impl Hall {
+    /// Looks at one monitor: counts, decides, asks, and enters when to look again.
+    fn evaluate(&mut self, id: &MonitorId, monitor: &mut Monitor, at: Moment, effects: &mut Vec<Effect>) {
+        let mut opinions = std::mem::take(&mut self.opinions);
+        let tally = monitor.count(&self.fleet, at, &mut opinions);
+        monitor.expire_answers(&opinions, at);
+        monitor.follow_crossings(&tally, &opinions, at);
+
+        // A verdict may at once lead to the next: a monitor that starts to be observed is already known to be partial.
+        for _ in 0..3 {
+            monitor.settle(&tally, &opinions, at);
+            monitor.follow_suspicion(&opinions, at);
+            let Some((verdict, rule)) = monitor.verdict_due(&tally, &opinions, at) else { break };
+            effects.push(Effect::Changed(Box::new(monitor.turn(id, verdict, rule, &opinions, at))));
+        }
+
+        effects.extend(monitor.ask(id, &tally, &opinions, self, at));
+        let due = monitor.look_again_at(&tally, &opinions, at);
+        self.agenda.enter_monitor(due, id, &mut monitor.entered);
+        self.opinions = opinions;
+    }
+}
+
+impl Monitor {
+    /// Makes a verdict the standing one.
+    fn turn(
+        &mut self,
+        id: &MonitorId,
+        to: Verdict,
+        rule: Rule,
+        opinions: &[Opinion],
+        at: Moment,
+    ) -> VerdictChange {
+        let from = self.verdict.replace(to);
+        self.since = at;
+        for (lane, opinion) in self.lanes.iter_mut().zip(opinions) {
+            if to == Verdict::Up && opinion.vote != Vote::Fail {
+                lane.settled = None;
+            }
+        }
+        VerdictChange {
+            monitor: id.clone(),
+            from,
+            to,
+            rule,
+            timeline: self.timeline(to, rule, opinions, at),
+            votes: self.counted_votes(opinions),
+        }
+    }
+
+    fn timeline(&self, to: Verdict, rule: Rule, opinions: &[Opinion], at: Moment) -> Timeline {
+        let decided = Timeline { decided_at: at, ..Timeline::default() };
+        let crossing = if matches!(rule, Rule::Majority { .. }) { self.majority } else { self.quorum };
+        match to {
+            Verdict::Up | Verdict::Unobserved => decided,
+            Verdict::Partial => Timeline {
+                first_failure_at: voting(opinions, Vote::Fail).map(|stretch| stretch.start).min(),
+                suspected_at: self.suspected_at,
+                ..decided
+            },
+            Verdict::Down => Timeline {
+                first_failure_at: crossing.map(|crossing| crossing.starts(opinions)),
+                suspected_at: self.suspected_at,
+                quorum_at: crossing.map(|crossing| crossing.at),
+                ..decided
+            },
+        }
+    }
+
+    /// When to look again although nothing happened.
+    fn look_again_at(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> Option<Moment> {
+        let candidates = [
+            tally.changes_at,
+            self.next_round(tally, opinions).map(|(due, _)| due),
+            self.partial_held_back_until(tally),
+            self.releases_at(),
+        ];
+        // A deadline at the end of time stands for none.
+        candidates.into_iter().flatten().filter(|due| *due > at && *due < Moment(u64::MAX)).min()
     }
 }

@@ -12,7 +12,7 @@ mod verdict;
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, MonitorState, RegionState};
 pub use event::{Event, Finding, Observation, Source};
-pub use policy::{Policy, PolicyError, Quorum, Sensitivity};
+pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
 pub use verdict::{Abstention, Verdict, Vote};
 
 use quorate_proto::{Micros, WallMicros};

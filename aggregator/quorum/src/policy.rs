@@ -69,4 +69,207 @@ pub enum PolicyError {
     /// One failing region of several would page.
     #[error("a quorum of {0} lets one region page alone; at least 2 are wanted where several regions watch")]
     QuorumTooSmall(u16),
+    /// The evidence would have to span so long that nobody is paged in time.
+    #[error("confirm_for of {wanted} delays every page that long; at most {max} are allowed", max = CONFIRM_FOR_MAX)]
+    ConfirmForTooLong {
+        /// The wanted span.
+        wanted: Micros,
+    },
+}
+
+/// The longest evidence span that may be asked for: rule 4 pages after 300 s whatever the fast rule does, and twice
+/// that under [`Sensitivity::Strict`], so a longer span would never apply.
+pub const CONFIRM_FOR_MAX: Micros = Micros::from_secs(600);
+
+/// Attempts of a single configured region that must fail without a break (rule 5).
+pub const SINGLE_REGION_ATTEMPTS: u16 = 3;
+
+/// Five or more regions. Paths that are out for 20 s at a time, 99.9 % available, and independent of each other: four of
+/// five are out together for 11 s about once in 250,000 monitor-years.
+const SPAN_OF_FIVE: Micros = Micros::from_secs(11);
+/// Three or four regions: one vote less to corroborate, so the evidence outlasts one path outage of 20 s.
+const SPAN_OF_THREE: Micros = Micros::from_secs(20);
+/// One or two regions: nothing but time corroborates.
+const SPAN_OF_FEWER: Micros = Micros::from_secs(30);
+/// Rule 4 from five regions on: three checks of each at the usual 30 s.
+const MAJORITY_OF_FIVE: Micros = Micros::from_secs(90);
+/// Rule 4 below five regions, where more than half may be two paths that share a carrier.
+const MAJORITY_OF_FEWER: Micros = Micros::from_secs(300);
+/// Rule 6: shorter, and a server that crashes as soon as it has started would be called up each time.
+const RECOVERY: Micros = Micros::from_secs(10);
+/// A vote survives one lost check however short the interval is: an agent that reconnects needs a few seconds.
+const STALE_MARGIN: Micros = Micros::from_secs(15);
+/// The longest pause of an agent between two attempts to reconnect: after a restart of the aggregator a region may be
+/// absent for that long, and its first check comes an interval later.
+const RECONNECT_MAX: Micros = Micros::from_secs(60);
+
+impl Policy {
+    /// What is wrong with the policy: every fault, in a fixed order. Empty for a policy that makes sense.
+    pub fn validate(&self) -> Vec<PolicyError> {
+        let regions = self.regions.len();
+        let mut errors = Vec::new();
+        if regions == 0 {
+            errors.push(PolicyError::NoRegions);
+        }
+        if let Quorum::AtLeast(quorum) = self.quorum {
+            if regions > 0 && usize::from(quorum) > regions {
+                errors.push(PolicyError::QuorumTooLarge { quorum, regions });
+            }
+            if quorum == 0 || (quorum == 1 && regions > 1) {
+                errors.push(PolicyError::QuorumTooSmall(quorum));
+            }
+        }
+        if let Some(wanted) = self.confirm_for.filter(|wanted| *wanted > CONFIRM_FOR_MAX) {
+            errors.push(PolicyError::ConfirmForTooLong { wanted });
+        }
+        errors
+    }
+
+    /// How many of `eligible` regions must fail for the fast rule (rule 3). Where several regions are configured it is
+    /// never fewer than two, so that one eligible region alone cannot reach it.
+    pub fn needed(&self, eligible: u16) -> u16 {
+        let needed = match self.quorum {
+            Quorum::Default => eligible - eligible / 5,
+            Quorum::Majority => majority(eligible),
+            Quorum::AllButOne => eligible.saturating_sub(1).max(majority(eligible)),
+            Quorum::All => eligible,
+            Quorum::AtLeast(quorum) => quorum.min(eligible),
+        };
+        needed.max(if self.is_single() { 1 } else { 2 })
+    }
+
+    /// How long the evidence must span for the fast rule (rule 3), and for the single region's (rule 5).
+    pub fn span_needed(&self, eligible: u16) -> Micros {
+        let balanced = match eligible {
+            0..=2 => SPAN_OF_FEWER,
+            3..=4 => SPAN_OF_THREE,
+            5.. => SPAN_OF_FIVE,
+        };
+        match (self.confirm_for, self.sensitivity) {
+            (Some(span), _) => span,
+            (None, Sensitivity::Fast) => Micros::ZERO,
+            (None, Sensitivity::Balanced) => balanced,
+            (None, Sensitivity::Strict) => balanced * 2,
+        }
+    }
+
+    /// How long more than half must fail without a break (rule 4).
+    pub fn majority_span_needed(&self, eligible: u16) -> Micros {
+        self.doubled_if_strict(if eligible >= 5 { MAJORITY_OF_FIVE } else { MAJORITY_OF_FEWER })
+    }
+
+    /// How long a majority must pass before the verdict is up again (rule 6).
+    pub fn recovery_span_needed(&self) -> Micros {
+        self.doubled_if_strict(RECOVERY)
+    }
+
+    /// The age at which a vote does not count any more: `max(2T, T + 15 s)`.
+    pub fn stale_after(&self) -> Micros {
+        (self.interval * 2).max(self.interval + STALE_MARGIN)
+    }
+
+    /// For how long after a restart absent regions are waited for before a verdict turns unobserved, and the few that
+    /// are there decide by the rules of few: a vote's lifetime, or the time an agent may need to reconnect and check.
+    pub fn restart_grace(&self) -> Micros {
+        self.stale_after().max(self.interval + RECONNECT_MAX)
+    }
+
+    /// Whether the operator wanted one region and no more (rule 5).
+    pub fn is_single(&self) -> bool {
+        self.regions.len() == 1
+    }
+
+    /// The fast rule in words, as it applies when every configured region has a vote: `4 of 5 regions for 11s`.
+    pub fn describe(&self) -> String {
+        let regions = u16::try_from(self.regions.len()).unwrap_or(u16::MAX);
+        let span = self.span_needed(regions);
+        let times = if span == Micros::ZERO { ", at once".to_owned() } else { format!(" for {span}") };
+        if self.is_single() {
+            return format!("1 region, {SINGLE_REGION_ATTEMPTS} attempts{times}");
+        }
+        format!("{} of {regions} regions{times}", self.needed(regions))
+    }
+
+    fn doubled_if_strict(&self, span: Micros) -> Micros {
+        match self.sensitivity {
+            Sensitivity::Fast | Sensitivity::Balanced => span,
+            Sensitivity::Strict => span * 2,
+        }
+    }
+}
+
+/// More than half.
+pub(crate) const fn majority(of: u16) -> u16 {
+    of / 2 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(regions: usize) -> Policy {
+        Policy {
+            regions: (0..regions).map(|index| format!("r{index}").parse().unwrap()).collect(),
+            interval: Micros::from_secs(30),
+            timeout: Micros::from_secs(10),
+            quorum: Quorum::Default,
+            confirm_for: None,
+            sensitivity: Sensitivity::Balanced,
+            revision: 1,
+        }
+    }
+
+    #[test]
+    fn the_quorum_grows_with_the_voters() {
+        // Of 2 to 10 regions.
+        for (quorum, needed) in [
+            (Quorum::Default, [2, 3, 4, 4, 5, 6, 7, 8, 8]),
+            (Quorum::Majority, [2, 2, 3, 3, 4, 4, 5, 5, 6]),
+            (Quorum::AllButOne, [2, 2, 3, 4, 5, 6, 7, 8, 9]),
+            (Quorum::All, [2, 3, 4, 5, 6, 7, 8, 9, 10]),
+            (Quorum::AtLeast(3), [2, 3, 3, 3, 3, 3, 3, 3, 3]),
+            (Quorum::AtLeast(1), [2, 2, 2, 2, 2, 2, 2, 2, 2]),
+        ] {
+            let policy = Policy { quorum, ..policy(10) };
+            assert_eq!(
+                [2, 3, 4, 5, 6, 7, 8, 9, 10].map(|eligible| policy.needed(eligible)),
+                needed,
+                "{quorum:?}"
+            );
+            assert_eq!([0, 1].map(|eligible| policy.needed(eligible)), [2, 2], "one of several, {quorum:?}");
+        }
+        assert_eq!(policy(1).needed(1), 1);
+    }
+
+    #[test]
+    fn every_fault_is_named() {
+        let with =
+            |regions, quorum, confirm_for| Policy { quorum, confirm_for, ..policy(regions) }.validate();
+        assert_eq!(with(5, Quorum::Default, None), []);
+        assert_eq!(with(1, Quorum::AtLeast(1), None), []);
+        assert_eq!(with(0, Quorum::AtLeast(2), None), [PolicyError::NoRegions]);
+        assert_eq!(with(5, Quorum::AtLeast(1), None), [PolicyError::QuorumTooSmall(1)]);
+        assert_eq!(with(1, Quorum::AtLeast(0), None), [PolicyError::QuorumTooSmall(0)]);
+        let wanted = Micros::from_secs(601);
+        assert_eq!(
+            with(3, Quorum::AtLeast(4), Some(wanted)),
+            [
+                PolicyError::QuorumTooLarge { quorum: 4, regions: 3 },
+                PolicyError::ConfirmForTooLong { wanted }
+            ]
+        );
+    }
+
+    #[test]
+    fn policies_say_what_they_do() {
+        let described = |regions, sensitivity, confirm_for| {
+            Policy { sensitivity, confirm_for, ..policy(regions) }.describe()
+        };
+        assert_eq!(described(5, Sensitivity::Balanced, None), "4 of 5 regions for 11s");
+        assert_eq!(described(3, Sensitivity::Balanced, None), "3 of 3 regions for 20s");
+        assert_eq!(described(2, Sensitivity::Strict, None), "2 of 2 regions for 60s");
+        assert_eq!(described(5, Sensitivity::Fast, None), "4 of 5 regions, at once");
+        assert_eq!(described(7, Sensitivity::Strict, Some(Micros::from_secs(5))), "6 of 7 regions for 5s");
+        assert_eq!(described(1, Sensitivity::Balanced, None), "1 region, 3 attempts for 30s");
+    }
 }

@@ -1,9 +1,11 @@
 //! Incidents: a stretch of time in which a verdict was not up, with its evidence.
 
+use std::collections::BTreeSet;
+
 use quorate_proto::{MonitorId, Region, WallMicros};
 use serde::{Deserialize, Serialize};
 
-use super::rfc3339;
+use super::{ChannelId, rfc3339};
 
 /// One incident, in the JSON form that the API, the alerts and the store share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,17 @@ pub struct Incident {
     pub regions: Vec<RegionEvidence>,
     /// When each step of the latest decision happened.
     pub timeline: IncidentTimeline,
+}
+
+/// An incident that is not resolved, or has just been.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tracked {
+    /// The incident.
+    pub incident: Incident,
+    /// When it was opened.
+    pub opened_at: WallMicros,
+    /// The channels that got the opening.
+    pub told: BTreeSet<ChannelId>,
 }
 
 /// The monitor of an incident.

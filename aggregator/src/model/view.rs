@@ -133,7 +133,8 @@ pub struct Counts {
     /// Commits that failed.
     pub commits_failed: u64,
     /// Seconds from the first failing check to the decision, of each page so far: the buckets of a histogram with the
-    /// bounds [`PAGE_SECONDS_BOUNDS`], the last one being everything.
+    /// bounds [`PAGE_SECONDS_BOUNDS`]. Each bucket has its own count, not added up, and a last one holds what is above
+    /// every bound. Empty before the first page.
     pub page_seconds: Vec<u64>,
     /// The sum of those seconds.
     pub page_seconds_sum: f64,

@@ -1,8 +1,15 @@
 //! Reading without waiting for the writer: a bounded pool of read-only connections.
 
+mod cursor;
+mod pool;
+mod questions;
+
+use std::{path::Path, sync::Arc};
+
 use quorate_proto::{AgentName, MonitorId, Region};
 use serde::Serialize;
 
+use self::{cursor::Page, pool::Pool};
 use crate::model::{Delivery, Incident};
 
 /// Where a page of rows starts, and how long it is.
@@ -89,20 +96,30 @@ pub enum StoreError {
 
 /// The way to ask the store. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Reader {}
+pub struct Reader {
+    pool: Arc<Pool>,
+}
 
 impl Reader {
+    pub(super) fn open(file: &Path) -> Result<Self, rusqlite::Error> {
+        Ok(Self { pool: Arc::new(Pool::open(file)?) })
+    }
+
     /// Checks of one monitor, newest first, of one region or all.
     ///
     /// # Errors
     /// Any [`StoreError`].
     pub async fn results(
         &self,
-        _monitor: &MonitorId,
-        _region: Option<&Region>,
-        _cursor: &Cursor,
+        monitor: &MonitorId,
+        region: Option<&Region>,
+        cursor: &Cursor,
     ) -> Result<Paged<ResultRow>, StoreError> {
-        Err(StoreError::Busy)
+        let page = Page::<i64>::of(cursor)?;
+        let (monitor, region) = (monitor.clone(), region.cloned());
+        self.pool
+            .ask(move |connection| questions::results(connection, &monitor, region.as_ref(), &page))
+            .await
     }
 
     /// Incidents, newest first, of one monitor or all, open or resolved or both.
@@ -111,19 +128,22 @@ impl Reader {
     /// Any [`StoreError`].
     pub async fn incidents(
         &self,
-        _monitor: Option<&MonitorId>,
-        _open: Option<bool>,
-        _cursor: &Cursor,
+        monitor: Option<&MonitorId>,
+        open: Option<bool>,
+        cursor: &Cursor,
     ) -> Result<Paged<Incident>, StoreError> {
-        Err(StoreError::Busy)
+        let page = Page::<String>::of(cursor)?;
+        let monitor = monitor.cloned();
+        self.pool.ask(move |connection| questions::incidents(connection, monitor.as_ref(), open, &page)).await
     }
 
     /// One incident, with every alert about it.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn incident(&self, _id: &str) -> Result<Option<(Incident, Vec<Delivery>)>, StoreError> {
-        Err(StoreError::Busy)
+    pub async fn incident(&self, id: &str) -> Result<Option<(Incident, Vec<Delivery>)>, StoreError> {
+        let id = id.to_owned();
+        self.pool.ask(move |connection| questions::incident(connection, &id)).await
     }
 
     /// Deliveries, newest first, of one channel or all.
@@ -132,17 +152,19 @@ impl Reader {
     /// Any [`StoreError`].
     pub async fn deliveries(
         &self,
-        _channel: Option<&str>,
-        _cursor: &Cursor,
+        channel: Option<&str>,
+        cursor: &Cursor,
     ) -> Result<Paged<Delivery>, StoreError> {
-        Err(StoreError::Busy)
+        let page = Page::<i64>::of(cursor)?;
+        let channel = channel.map(str::to_owned);
+        self.pool.ask(move |connection| questions::deliveries(connection, channel.as_deref(), &page)).await
     }
 
     /// Whether an API token with this SHA-256 is stored.
     ///
     /// # Errors
     /// Any [`StoreError`].
-    pub async fn has_token(&self, _sha256: [u8; 32]) -> Result<bool, StoreError> {
-        Err(StoreError::Busy)
+    pub async fn has_token(&self, sha256: [u8; 32]) -> Result<bool, StoreError> {
+        self.pool.ask(move |connection| questions::has_token(connection, &sha256)).await
     }
 }

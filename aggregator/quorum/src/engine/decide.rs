@@ -1,0 +1,130 @@
+//! The rules: from a count of votes to a verdict, or to none yet.
+
+use quorate_proto::Micros;
+
+use super::{
+    evidence::{Opinion, Tally, voting},
+    monitor::{Lane, Monitor},
+};
+use crate::{Moment, Rule, SINGLE_REGION_ATTEMPTS, Verdict, Vote, policy};
+
+/// The longest that partial is held back because a quorum fails and its evidence is about to be complete. It keeps a
+/// total outage from being announced as partial a moment before it is announced as down; with a longer `confirm_for`
+/// partial is shown after this.
+const PARTIAL_HELD_BACK_MAX: Micros = Micros::from_secs(60);
+
+impl Monitor {
+    /// The verdict that the rules give, where it differs from the standing one.
+    pub(super) fn verdict_due(
+        &self,
+        tally: &Tally,
+        opinions: &[Opinion],
+        at: Moment,
+    ) -> Option<(Verdict, Rule)> {
+        let due = self.rule_that_applies(tally, opinions, at)?;
+        (Some(due.0) != self.verdict).then_some(due)
+    }
+
+    fn rule_that_applies(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> Option<(Verdict, Rule)> {
+        let voters_min = if self.policy.is_single() { 1 } else { 2 };
+        if tally.eligible < voters_min {
+            let rule = Rule::TooFewVoters { eligible: tally.eligible, configured: self.configured() };
+            return Some((Verdict::Unobserved, rule));
+        }
+        if let Some(rule) = self.down(tally, opinions) {
+            return Some((Verdict::Down, rule));
+        }
+        let partial =
+            || (Verdict::Partial, Rule::SomeFail { failing: tally.failing, eligible: tally.eligible });
+        let recovered = || self.recovered(tally, opinions).map(|rule| (Verdict::Up, rule));
+        match self.verdict {
+            None => self.first(tally, opinions, at),
+            Some(Verdict::Up) => self.shows_partial(tally, opinions, at).then(partial),
+            Some(Verdict::Partial) => recovered().filter(|_| self.is_partial_over(tally, at)),
+            Some(Verdict::Down) => {
+                let up = recovered()?;
+                if tally.failing == 0 {
+                    return Some(up);
+                }
+                (!self.is_partial_held_back(tally, at) && !self.policy.is_single()).then(partial)
+            }
+            Some(Verdict::Unobserved) => {
+                if self.has_settled_failure(opinions) {
+                    return self.shows_partial(tally, opinions, at).then(partial);
+                }
+                recovered()
+            }
+        }
+    }
+
+    /// Rules 3 to 5.
+    fn down(&self, tally: &Tally, opinions: &[Opinion]) -> Option<Rule> {
+        let (failing, eligible) = (tally.failing, tally.eligible);
+        if let Some(crossing) = self.quorum {
+            let needed = self.policy.needed(eligible);
+            let (span, span_needed) = (crossing.span(opinions, needed), self.policy.span_needed(eligible));
+            let attempts = voting(opinions, Vote::Fail).map(|stretch| stretch.checks).max().unwrap_or(0);
+            if span >= span_needed && self.policy.is_single() {
+                if attempts >= SINGLE_REGION_ATTEMPTS {
+                    return Some(Rule::SingleRegion { attempts, span });
+                }
+            } else if span >= span_needed {
+                return Some(Rule::FastQuorum { failing, eligible, needed, span, span_needed });
+            }
+        }
+        let crossing = self.majority.filter(|_| !self.policy.is_single())?;
+        let held = crossing.span(opinions, policy::majority(eligible));
+        let held_needed = self.policy.majority_span_needed(eligible);
+        (held >= held_needed).then_some(Rule::Majority { failing, eligible, held, held_needed })
+    }
+
+    /// The first verdict of a new monitor: up as soon as more than half of its regions pass, and once the regions have
+    /// had their time, whatever those say that have a vote.
+    fn first(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> Option<(Verdict, Rule)> {
+        let (passing, failing, eligible) = (tally.passing, tally.failing, tally.eligible);
+        let partial = (Verdict::Partial, Rule::SomeFail { failing, eligible });
+        if passing >= policy::majority(eligible) && self.quorum.is_none() {
+            let is_partial = self.shows_partial(tally, opinions, at);
+            return Some(if is_partial {
+                partial
+            } else {
+                (Verdict::Up, Rule::FirstVotes { passing, eligible })
+            });
+        }
+        let is_due = !self.is_graced(at) && failing > 0 && !self.is_partial_held_back(tally, at);
+        (is_due && !self.policy.is_single()).then_some(partial)
+    }
+
+    fn shows_partial(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> bool {
+        self.has_settled_failure(opinions)
+            && !self.is_partial_held_back(tally, at)
+            && !self.policy.is_single()
+    }
+
+    fn has_settled_failure(&self, opinions: &[Opinion]) -> bool {
+        let settled =
+            |(lane, opinion): (&Lane, &Opinion)| lane.settled.is_some() && opinion.vote == Vote::Fail;
+        self.lanes.iter().zip(opinions).any(settled)
+    }
+
+    /// Partial ends when no region fails, no failure is settled, and no region's vote is missing that a restart or a
+    /// change of the monitor may have cost: it could be the one that fails.
+    fn is_partial_over(&self, tally: &Tally, at: Moment) -> bool {
+        tally.failing == 0
+            && self.lanes.iter().all(|lane| lane.settled.is_none())
+            && (tally.passing == self.configured() || !self.is_graced(at))
+    }
+
+    /// Whether it is too early to say partial: answers are on their way, or a quorum fails and only its span lacks.
+    pub(super) fn is_partial_held_back(&self, tally: &Tally, at: Moment) -> bool {
+        let until = self.partial_held_back_until(tally);
+        until.is_some_and(|until| at < until)
+    }
+
+    /// Until when it is, unless votes change that.
+    pub(super) fn partial_held_back_until(&self, tally: &Tally) -> Option<Moment> {
+        let quorum = self.quorum.filter(|_| self.verdict != Some(Verdict::Down) && tally.failing > 0);
+        let quorum_until = quorum.map(|crossing| crossing.at.after(PARTIAL_HELD_BACK_MAX));
+        quorum_until.max(self.answers_due())
+    }
+}

@@ -1,0 +1,79 @@
+//! `quorate init`: a starter configuration that explains itself.
+
+use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{CliError, print};
+
+/// The starter, which works as it is.
+const STARTER: &str = include_str!("starter.toml");
+
+/// Arguments of `quorate init`.
+#[derive(Debug, Args)]
+#[command(after_help = "A file that is there already is never overwritten.")]
+pub(super) struct Arguments {
+    /// Where to write it
+    #[arg(default_value = "quorate.toml")]
+    path: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
+    let path = &arguments.path;
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(STARTER.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => CliError::Exists(path.clone()),
+        _ => CliError::File { path: path.clone(), done: "written", error },
+    })?;
+    print(&format!(
+        "wrote {path}\nnext: put your server's URL into it, then\n  quorate config check {path}\n  quorate up --config {path}\n",
+        path = path.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Environment, parse};
+
+    use super::*;
+
+    #[test]
+    fn the_starter_is_good_as_it_is_and_with_every_example_in_force() {
+        let environment = Environment {
+            variable: Box::new(|name| match name {
+                "WEBHOOK_SECRET" => Some("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
+                "SLACK_URL" => Some("https://hooks.slack.com/services/T/B/x".to_owned()),
+                "CHAT_TOKEN" => Some("t0ken".to_owned()),
+                _ => None,
+            }),
+            file: Box::new(|_| Err(std::io::Error::from(std::io::ErrorKind::NotFound))),
+        };
+        let starter = parse(STARTER, "quorate.toml", &environment).unwrap();
+        assert_eq!(starter.config.monitors.len(), 1);
+
+        // Lines of the form `#key = …`, `#[table]` and `#  …` are examples; prose has a space after the `#`.
+        let all: String = STARTER
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(example) if !example.starts_with(' ') => format!("{example}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let all = parse(&all, "quorate.toml", &environment).unwrap();
+        assert_eq!(all.config.channels.len(), 2);
+        assert!(all.config.monitors.len() > 1);
+    }
+
+    #[test]
+    fn a_file_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("quorate.toml");
+        let arguments = Arguments { path: path.clone() };
+        run(&arguments).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(run(&arguments), Err(CliError::Exists(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

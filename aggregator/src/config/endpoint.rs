@@ -1,0 +1,167 @@
+//! What a monitor connects to: URL, request headers, TLS.
+
+use quorate_proto::{limits, monitor::Header};
+
+use super::{
+    document::{Item, Section},
+    server::host_and_port,
+};
+
+/// Request headers that the upgrade writes itself, or that have a key of their own.
+const HEADERS_RESERVED: [&str; 8] = [
+    "upgrade",
+    "connection",
+    "origin",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+    "content-length",
+];
+
+/// What a monitor connects to.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) url: Option<String>,
+    pub(super) headers: Vec<Header>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) origin: Option<String>,
+    pub(super) sni: Option<String>,
+    pub(super) connect_to: Option<String>,
+    pub(super) ca_pem: Option<String>,
+    pub(super) verify_tls: bool,
+}
+
+pub(super) fn endpoint(section: &Section<'_>) -> Endpoint {
+    let url = section.require("url", "a ws:// or wss:// URL").and_then(|item| {
+        // A URL with user information holds a password.
+        let has_user = item.value().as_str().is_some_and(|text| text.contains('@'));
+        websocket_url(&if has_user { item.secret() } else { item })
+    });
+    let secure = url.as_ref().is_none_or(|url| url.scheme() == "wss");
+    for key in ["sni", "ca_file", "verify_tls"] {
+        if let (false, Some(item)) = (secure, section.get(key)) {
+            item.refuse_for(format!("a wss:// URL beside {key}"), "a ws:// URL, which has no TLS");
+        }
+    }
+    let verify_item = section.get("verify_tls");
+    let verify_tls = verify_item.as_ref().and_then(Item::boolean).unwrap_or(true);
+    if let (false, true, Some(item)) = (verify_tls, secure, verify_item) {
+        item.warn(
+            "THE SERVER'S CERTIFICATE IS NOT VERIFIED: an expired, foreign or forged one passes, and whoever stands \
+             in between reads and answers what is sent. ca_file trusts one certificate instead",
+        );
+    }
+    Endpoint {
+        url: url.map(String::from),
+        headers: headers(section),
+        subprotocols: subprotocols(section),
+        origin: section
+            .get("origin")
+            .and_then(|item| header_value(&item, "an origin, such as \"https://example.org\"")),
+        sni: section.get("sni").and_then(|item| server_name(&item)),
+        connect_to: section.get("connect_to").and_then(|item| host_and_port(&item)),
+        ca_pem: section.get("ca_file").and_then(|item| ca_pem(&item)),
+        verify_tls,
+    }
+}
+
+fn websocket_url(item: &Item<'_>) -> Option<url::Url> {
+    const WANTED: &str = "a ws:// or wss:// URL";
+    let text = item.text(WANTED)?;
+    if text.len() > limits::URL_BYTES_MAX {
+        item.refuse_for(format!("a URL of at most {} bytes", limits::URL_BYTES_MAX), text.len().to_string());
+        return None;
+    }
+    let wanted = match url::Url::parse(&text) {
+        Ok(url) if !["ws", "wss"].contains(&url.scheme()) => "a URL that starts with ws:// or wss://",
+        Ok(url) if !url.has_host() => "a URL with a host",
+        Ok(url) if url.fragment().is_some() => "a URL without a fragment (RFC 6455 section 3)",
+        Ok(url) => return Some(url),
+        Err(url::ParseError::EmptyHost) => "a URL with a host",
+        Err(url::ParseError::InvalidPort) => "a URL with a port between 1 and 65535",
+        Err(_) => WANTED,
+    };
+    item.refuse(wanted);
+    None
+}
+
+fn headers(section: &Section<'_>) -> Vec<Header> {
+    let entries = section.section("headers").entries();
+    if let Some((_, extra)) = entries.get(limits::HEADERS_MAX) {
+        extra.refuse_for(format!("at most {} headers", limits::HEADERS_MAX), entries.len().to_string());
+    }
+    entries.into_iter().filter_map(|(name, item)| header(name, item.secret())).collect()
+}
+
+fn header(name: String, item: Item<'_>) -> Option<Header> {
+    let is_token = !name.is_empty() && name.bytes().all(is_token_byte);
+    if !is_token {
+        item.refuse_for("a header name (RFC 9110 section 5.1)", format!("{name:?}"));
+    } else if HEADERS_RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+        let wanted =
+            "a header that the upgrade does not set itself (origin and subprotocols have keys of their own)";
+        item.refuse_for(wanted, format!("{name:?}"));
+    }
+    let value = header_value(&item, "a header value of printable characters on one line")?;
+    if name.len() + value.len() > limits::HEADER_BYTES_MAX {
+        let wanted = format!("name and value of at most {} bytes", limits::HEADER_BYTES_MAX);
+        item.refuse_for(wanted, (name.len() + value.len()).to_string());
+    }
+    Some(Header { name, value })
+}
+
+fn header_value(item: &Item<'_>, wanted: &str) -> Option<String> {
+    let text = item.text_or_file(wanted)?;
+    let printable = text.bytes().all(|byte| byte == b' ' || byte == b'\t' || byte.is_ascii_graphic());
+    if text.is_empty() || !printable || text.trim() != text {
+        item.refuse(wanted);
+        return None;
+    }
+    Some(text)
+}
+
+fn subprotocols(section: &Section<'_>) -> Vec<String> {
+    const WANTED: &str = "a list of subprotocols, such as [\"graphql-transport-ws\"]";
+    let mut names: Vec<String> = Vec::new();
+    for item in section.list("subprotocols", WANTED) {
+        let wanted = "a subprotocol's name, once, without spaces and separators";
+        let Some(name) = item.text(wanted) else { continue };
+        let fits = (1..=limits::SUBPROTOCOL_BYTES_MAX).contains(&name.len());
+        if !fits || !name.bytes().all(is_token_byte) || names.contains(&name) {
+            item.refuse(wanted);
+        } else if names.len() == limits::SUBPROTOCOLS_MAX {
+            item.refuse_for(format!("at most {} subprotocols", limits::SUBPROTOCOLS_MAX), "one more");
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn server_name(item: &Item<'_>) -> Option<String> {
+    const WANTED: &str = "a server name, such as \"chat.example.org\"";
+    let text = item.text(WANTED)?;
+    let good = matches!(url::Host::parse(&text), Ok(url::Host::Domain(_))) && text.len() <= 253;
+    if !good {
+        item.refuse(WANTED);
+    }
+    good.then_some(text)
+}
+
+fn ca_pem(item: &Item<'_>) -> Option<String> {
+    let path = item.text("the path of a PEM file with certificates")?;
+    let pem = item.file(&path)?;
+    let certificates = rustls::pki_types::pem::PemObject::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<rustls::pki_types::CertificateDer<'_>>, _>>();
+    if certificates.is_ok_and(|certificates| !certificates.is_empty()) {
+        return Some(pem);
+    }
+    item.refuse_for("certificates in PEM (-----BEGIN CERTIFICATE-----)", format!("none in {path}"));
+    None
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

@@ -1,0 +1,116 @@
+//! Connections of agents: hello, reports of health, and the end.
+
+use std::net::SocketAddr;
+
+use quorate_proto::{
+    AgentKey,
+    frame::{CloseCode, Health, Hello},
+};
+use quorate_quorum::Event;
+use tokio::sync::mpsc;
+
+use super::{
+    effect::{Effect, Now},
+    state::{Connection, Core},
+};
+use crate::{limits, model::Push};
+
+impl Core {
+    /// An agent said hello on a new connection.
+    pub(super) fn connected(
+        &mut self,
+        key: AgentKey,
+        number: u64,
+        hello: Hello,
+        remote: SocketAddr,
+        push: mpsc::Sender<Push>,
+        now: Now,
+    ) {
+        if !self.enrolment.is_active(&key) {
+            return self.effects.push(Effect::Push(push, Push::Close(CloseCode::Revoked)));
+        }
+        tracing::info!(agent = self.enrolment.name(&key), %remote, software = hello.software, "agent connected");
+        let revision = (hello.revision == self.assignments.revision).then_some(hello.revision);
+        let agent = self.agents.entry(key).or_default();
+        // Its uploads over the older connection are lost with it and come again over this one.
+        agent.parked.clear();
+        let connection = Connection {
+            number,
+            remote,
+            push,
+            revision,
+            handing_over: false,
+            recording: false,
+            handed_at: now.moment,
+        };
+        if let Some(older) = agent.connection.replace(connection) {
+            self.effects.push(Effect::Push(older.push, Push::Close(CloseCode::Superseded)));
+        }
+        agent.software = Some(hello.software);
+        self.heard(key, hello.revision, false, now);
+        self.assign(key, now);
+    }
+
+    /// An agent reported its health.
+    pub(super) fn reported(&mut self, key: AgentKey, number: u64, health: Health, now: Now) {
+        let revision = self.assignments.revision;
+        let Some(agent) = self.agents.get_mut(&key) else { return };
+        let Some(connection) = agent.connection.as_mut().filter(|one| one.number == number) else { return };
+        let lags = now.moment.since(connection.handed_at) >= limits::ASSIGN_AGAIN;
+        if health.revision != revision && lags && !connection.handing_over {
+            connection.revision = None;
+        }
+        let sick = is_sick(&health);
+        let reported = health.revision;
+        agent.health = Some(health);
+        self.heard(key, reported, sick, now);
+        self.assign(key, now);
+    }
+
+    /// A connection ended.
+    pub(super) fn disconnected(&mut self, key: AgentKey, number: u64) {
+        let Some(agent) = self.agents.get_mut(&key) else { return };
+        agent.parked.retain(|upload| upload.ticket.connection != number);
+        if agent.connection.as_ref().is_some_and(|one| one.number == number) {
+            agent.connection = None;
+            tracing::info!(agent = self.enrolment.name(&key), "agent disconnected");
+        }
+        self.canvas.touch_agents();
+    }
+
+    fn heard(&mut self, agent: AgentKey, revision: u64, sick: bool, now: Now) {
+        let Some(region) = self.enrolment.region(&agent) else { return };
+        if let Some(known) = self.agents.get_mut(&agent) {
+            known.seen_at = Some(now.moment);
+        }
+        self.feed(Event::Heartbeat { agent, region, revision, sick }, now);
+        self.canvas.touch_agents();
+    }
+}
+
+/// Whether a report makes the agent abstain: it was late itself, so that its timings tell of it and not of the servers.
+/// A full spool is no reason: what it sees at present is good.
+fn is_sick(health: &Health) -> bool {
+    health.event_loop_lag_max.max(health.schedule_lag_max) >= limits::AGENT_LAG_SICK
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_proto::Micros;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_late_is_sick_and_one_with_a_full_spool_is_not() {
+        let late = |loop_ms, schedule_ms| Health {
+            event_loop_lag_max: Micros::from_millis(loop_ms),
+            schedule_lag_max: Micros::from_millis(schedule_ms),
+            spool_failing: true,
+            ..Health::default()
+        };
+        for (health, sick) in [(late(0, 0), false), (late(1_999, 1_999), false), (late(2_000, 0), true)] {
+            assert_eq!(is_sick(&health), sick, "{health:?}");
+        }
+        assert!(is_sick(&late(0, 2_000)));
+    }
+}

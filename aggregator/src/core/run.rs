@@ -1,0 +1,212 @@
+//! The task around the core: `select` awaits, [`Core::apply`] decides, effects are carried out in order.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arc_swap::ArcSwap;
+use quorate_proto::{AggregatorKey, frame::AggregatorControl, limits::ASSIGNMENTS_PER_FRAME_MAX};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinSet, spawn_blocking},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    effect::{Effect, HandOver, HandedOver, Input, Now, Parcel},
+    start::ForeignKey,
+    state::Core,
+};
+use crate::{
+    clock,
+    config::Config,
+    limits,
+    model::{Dispatch, Intake, Push, Roster, Snapshot},
+    store::{CommitError, Recovered, Store},
+};
+
+/// What the core is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// What the operator wants.
+    pub config: Arc<Config>,
+    /// The aggregator's key, for join strings and for the database that belongs to it.
+    pub key: AggregatorKey,
+    /// `host:port` at which agents reach the aggregator, for join strings.
+    pub address: String,
+    /// Where to write.
+    pub store: Store,
+    /// What was there at the start.
+    pub recovered: Recovered,
+}
+
+/// Runs the core until it is cancelled or every sender of its intake is gone. It then commits what it has, hands nothing
+/// more to `notify`, and closes the store. What is owed is sent after the next start.
+///
+/// The roster and the first picture are there before this first awaits anything.
+///
+/// # Errors
+/// [`ForeignKey`], before anything is done.
+pub async fn run(
+    options: Options,
+    mut intake: mpsc::Receiver<Intake>,
+    dispatch: mpsc::Sender<Dispatch>,
+    roster: Arc<ArcSwap<Roster>>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    cancel: CancellationToken,
+) -> Result<(), ForeignKey> {
+    let Options { config, key, address, store, recovered } = options;
+    let mut core = Core::start(config, key, address, recovered, now())?;
+    let mut shell = Shell {
+        store,
+        roster,
+        snapshot,
+        committing: None,
+        handing_over: JoinSet::new(),
+        dispatches: VecDeque::new(),
+    };
+    loop {
+        shell.carry_out(&mut core);
+        let input = tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            outcome = ended(&mut shell.committing) => Input::Committed(outcome),
+            Some(Ok(ended)) = shell.handing_over.join_next() => Input::HandedOver(ended),
+            Ok(room) = dispatch.reserve(), if !shell.dispatches.is_empty() => {
+                if let Some(next) = shell.dispatches.pop_front() {
+                    room.send(next);
+                }
+                continue;
+            }
+            message = intake.recv() => match message {
+                Some(message) => Input::Intake(Box::new(message)),
+                None => break,
+            },
+            () = sleep(core.wake_at().since(clock::now()).into()) => Input::Time,
+        };
+        core.apply(input, now());
+    }
+    shell.stop(core, intake).await;
+    Ok(())
+}
+
+/// The hands of the core.
+struct Shell {
+    store: Store,
+    roster: Arc<ArcSwap<Roster>>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    committing: Option<oneshot::Receiver<Result<(), CommitError>>>,
+    handing_over: JoinSet<HandedOver>,
+    /// What `notify` had no room for yet. Bounded by [`limits::OUTBOX_MAX`] and its refills.
+    dispatches: VecDeque<Dispatch>,
+}
+
+impl Shell {
+    fn carry_out(&mut self, core: &mut Core) {
+        for effect in std::mem::take(&mut core.effects) {
+            match effect {
+                Effect::Commit(commit) => self.committing = Some(self.store.submit(commit)),
+                Effect::HandOver(parcel) => {
+                    self.handing_over.spawn(hand_over(parcel));
+                }
+                Effect::Dispatch(dispatch) => self.dispatches.push_back(dispatch),
+                Effect::Roster(roster) => self.roster.store(Arc::new(roster)),
+                Effect::Picture(picture) => self.snapshot.store(Arc::from(picture)),
+                // A connection without room is one that takes nothing: its own deadlines end it.
+                Effect::Push(push, message) => drop(push.try_send(message)),
+                // Whoever asked may have gone.
+                Effect::Ack(ack, verdict) => drop(ack.send(verdict)),
+                Effect::Joined(reply, answer) => drop(reply.send(answer)),
+                Effect::Added(reply, answer) => drop(reply.send(answer)),
+                Effect::Revoked(reply, answer) => drop(reply.send(answer)),
+            }
+        }
+    }
+
+    /// Takes what has come already, commits it, and closes the store.
+    async fn stop(mut self, mut core: Core, mut intake: mpsc::Receiver<Intake>) {
+        intake.close();
+        while let Ok(message) = intake.try_recv() {
+            core.apply(Input::Intake(Box::new(message)), now());
+            self.carry_out(&mut core);
+        }
+        let last = async {
+            core.ledger.hurry();
+            core.apply(Input::Time, now());
+            self.carry_out(&mut core);
+            while self.committing.is_some() && core.ledger.is_writable() {
+                let outcome = ended(&mut self.committing).await;
+                core.ledger.hurry();
+                core.apply(Input::Committed(outcome), now());
+                self.carry_out(&mut core);
+            }
+        };
+        if timeout(limits::CORE_STOP_WAIT, last).await.is_err() || !core.ledger.is_idle() {
+            tracing::error!("the last commit was not made; agents send its results again");
+        }
+        let store = self.store;
+        let closed = timeout(limits::CORE_STOP_WAIT, spawn_blocking(move || store.close())).await;
+        if closed.is_err() {
+            tracing::error!("the store did not close in time; nothing that was acknowledged is lost");
+        }
+    }
+}
+
+fn now() -> Now {
+    Now { moment: clock::now(), wall: clock::wall() }
+}
+
+/// Waits for the commit under way; for ever where there is none.
+async fn ended(
+    committing: &mut Option<oneshot::Receiver<Result<(), CommitError>>>,
+) -> Result<(), CommitError> {
+    match committing {
+        Some(outcome) => {
+            let outcome = outcome.await.unwrap_or(Err(CommitError::Closed));
+            *committing = None;
+            outcome
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Gives a connection its assignments, frame by frame.
+async fn hand_over(parcel: HandOver) -> HandedOver {
+    let HandOver { agent, connection, push, revision, parcel } = parcel;
+    let mut whole = true;
+    for frame in frames(parcel, revision) {
+        let sent = timeout(limits::HAND_OVER_WAIT, push.send(Push::Send(frame))).await;
+        whole = matches!(sent, Ok(Ok(())));
+        if !whole {
+            break;
+        }
+    }
+    HandedOver { agent, connection, revision, whole }
+}
+
+/// A parcel as frames, made one by one. An empty one is a frame too: its revision matters.
+fn frames(parcel: Parcel, revision: u64) -> Box<dyn Iterator<Item = AggregatorControl> + Send> {
+    let parts = |count: usize| count.div_ceil(ASSIGNMENTS_PER_FRAME_MAX).max(1);
+    match parcel {
+        Parcel::Full(assignments) => {
+            let count = parts(assignments.len());
+            Box::new((0..count).map(move |part| AggregatorControl::Assign {
+                revision,
+                assignments: chunk(&assignments, part),
+                first: part == 0,
+                last: part + 1 == count,
+            }))
+        }
+        Parcel::Change { changed, removed } => {
+            let count = parts(changed.len());
+            Box::new((0..count).map(move |part| {
+                let last = part + 1 == count;
+                let removed = if last { removed.clone() } else { Vec::new() };
+                AggregatorControl::Change { revision, changed: chunk(&changed, part), removed, last }
+            }))
+        }
+    }
+}
+
+fn chunk<T: Clone>(list: &[T], part: usize) -> Vec<T> {
+    list.iter().skip(part * ASSIGNMENTS_PER_FRAME_MAX).take(ASSIGNMENTS_PER_FRAME_MAX).cloned().collect()
+}

@@ -1,0 +1,110 @@
+//! The beginning: what the store remembers becomes the core's state, and nobody is paged for it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use quorate_proto::AggregatorKey;
+use quorate_quorum::Engine;
+
+use super::{
+    assign::Assignments,
+    effect::{Effect, Now},
+    enrol::Enrolment,
+    ledger::Ledger,
+    outbox::Outbox,
+    picture::Canvas,
+    state::{Agent, Core},
+};
+use crate::{
+    config::Config,
+    model::{Counts, Dispatch},
+    store::{Change, Recovered},
+};
+
+/// The data folder's agents know their aggregator by another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the database belongs to an aggregator with the key {stored}, and this one has {present}: its agents would refuse \
+     it. Put the key file back that belongs to this data folder"
+)]
+pub struct ForeignKey {
+    /// The key that the database knows.
+    pub stored: AggregatorKey,
+    /// The key that there is.
+    pub present: AggregatorKey,
+}
+
+impl Core {
+    /// A core that goes on where the last one ended.
+    ///
+    /// # Errors
+    /// [`ForeignKey`].
+    pub(super) fn start(
+        config: Arc<Config>,
+        key: AggregatorKey,
+        address: String,
+        recovered: Recovered,
+        now: Now,
+    ) -> Result<Self, ForeignKey> {
+        if let Some(stored) = recovered.aggregator_key.filter(|stored| *stored != key) {
+            return Err(ForeignKey { stored, present: key });
+        }
+        let is_new = recovered.aggregator_key.is_none();
+        let channels = config.channels.clone();
+        let mut core = Self::restored(Arc::clone(&config), key, address, recovered);
+        if is_new {
+            core.ledger.change(Change::AggregatorKey(key), now.moment);
+        }
+        core.publish_roster();
+        core.effects.push(Effect::Dispatch(Dispatch::Channels(channels)));
+        for delivery in core.outbox.pending.keys().copied().collect::<Vec<_>>() {
+            core.deliver(delivery);
+        }
+        core.configure(config, now);
+        core.on_time(now);
+        Ok(core)
+    }
+
+    fn restored(config: Arc<Config>, key: AggregatorKey, address: String, recovered: Recovered) -> Self {
+        let mut given = recovered.given;
+        let mut chains = recovered.chains;
+        let agents = recovered.agents.iter().map(|record| {
+            let stored = chains.remove(&record.key).unwrap_or_default();
+            let agent = Agent {
+                admitted: stored.clone(),
+                decided: stored.clone(),
+                stored,
+                given: given.remove(&record.key).unwrap_or_default(),
+                ..Agent::default()
+            };
+            (record.key, agent)
+        });
+        Self {
+            aggregator: key,
+            address,
+            config,
+            engine: Engine::default(),
+            agents: agents.collect(),
+            enrolment: Enrolment {
+                records: recovered.agents.into_iter().map(|record| (record.key, record)).collect(),
+                tokens: recovered.join_tokens.into_iter().map(|token| (token.id, token)).collect(),
+            },
+            monitors: BTreeMap::new(),
+            assignments: Assignments::restored(recovered.revision, recovered.monitors),
+            incidents: recovered
+                .incidents_open
+                .into_iter()
+                .map(|open| (open.incident.monitor.id.clone(), open))
+                .collect(),
+            restored: recovered.verdicts,
+            outbox: Outbox {
+                next: recovered.delivery_next,
+                pending: recovered.deliveries_pending.into_iter().map(|row| (row.id, row)).collect(),
+            },
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            canvas: Canvas::default(),
+            effects: Vec::new(),
+            ticked_at: Default::default(),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The core's state, and the one way to change it: [`Core::apply`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use quorate_proto::{AgentKey, AggregatorKey, Chains, Micros, MonitorId, Region, frame::Health};
+use quorate_quorum::{Engine, Event, Moment, Policy};
+use tokio::sync::mpsc;
+
+use super::{
+    assign::Assignments,
+    effect::{Effect, Input, Now},
+    enrol::Enrolment,
+    ledger::Ledger,
+    outbox::Outbox,
+    picture::Canvas,
+    units::{Ticket, Upload},
+};
+use crate::{
+    config::{Config, Monitor},
+    decide::Sighting,
+    limits,
+    model::{Counts, Intake, Push, Tracked},
+    store::StoredVerdict,
+};
+
+/// The core. Everything that it knows, and no way to touch anything but by [`Effect`]s.
+///
+/// Call [`Core::apply`] with everything that happens, in order; carry out [`Core::effects`] after each call; call it
+/// with [`Input::Time`] at [`Core::wake_at`].
+pub(super) struct Core {
+    pub(super) aggregator: AggregatorKey,
+    /// Where agents are told to connect.
+    pub(super) address: String,
+    pub(super) config: Arc<Config>,
+    pub(super) engine: Engine,
+    pub(super) enrolment: Enrolment,
+    pub(super) agents: BTreeMap<AgentKey, Agent>,
+    pub(super) monitors: BTreeMap<MonitorId, Watched>,
+    pub(super) assignments: Assignments,
+    /// Open incidents, by monitor.
+    pub(super) incidents: BTreeMap<MonitorId, Tracked>,
+    /// What was last decided before the start, until the monitor is taken up.
+    pub(super) restored: BTreeMap<MonitorId, StoredVerdict>,
+    pub(super) outbox: Outbox,
+    pub(super) ledger: Ledger,
+    pub(super) counts: Counts,
+    pub(super) canvas: Canvas,
+    pub(super) effects: Vec<Effect>,
+    pub(super) ticked_at: Moment,
+}
+
+/// An agent that is or was enrolled.
+#[derive(Debug, Default)]
+pub(super) struct Agent {
+    /// Units on the disk.
+    pub(super) stored: Chains,
+    /// Those, and the units of the commit under way and of the group.
+    pub(super) admitted: Chains,
+    /// Those, and units that were decided on and could not be stored: they are not decided on again when they come
+    /// to be stored.
+    pub(super) decided: Chains,
+    /// Units whose predecessor has not come yet.
+    pub(super) parked: Vec<Upload>,
+    /// The monitors that it was ever given, on the disk.
+    pub(super) given: BTreeSet<MonitorId>,
+    pub(super) connection: Option<Connection>,
+    pub(super) seen_at: Option<Moment>,
+    pub(super) software: Option<String>,
+    pub(super) health: Option<Health>,
+}
+
+/// The connection of an agent.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) number: u64,
+    pub(super) remote: SocketAddr,
+    pub(super) push: mpsc::Sender<Push>,
+    /// The revision of the assignments that it has or is being given; none where that is not known.
+    pub(super) revision: Option<u64>,
+    /// Whether a hand-over is under way.
+    pub(super) handing_over: bool,
+    /// Whether what it is to be given is being recorded.
+    pub(super) recording: bool,
+    pub(super) handed_at: Moment,
+}
+
+/// A monitor that is watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) monitor: Monitor,
+    pub(super) policy: Policy,
+    /// The latest check of each agent that the engine was told of.
+    pub(super) sightings: BTreeMap<AgentKey, Seen>,
+}
+
+/// The latest check of one agent.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) ended: Moment,
+    pub(super) sighting: Sighting,
+}
+
+impl Core {
+    /// Takes one thing that happened, and then does whatever is due.
+    pub(super) fn apply(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Intake(intake) => self.take(*intake, now),
+            Input::Committed(outcome) => self.committed(&outcome, now),
+            Input::HandedOver(ended) => self.handed_over(ended, now),
+            Input::Time => {}
+        }
+        self.on_time(now);
+    }
+
+    /// When [`Core::apply`] is to be called even if nothing happens.
+    pub(super) fn wake_at(&self) -> Moment {
+        let engine = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
+        let parked = self.agents.values().flat_map(|agent| &agent.parked).map(Upload::expires_at).min();
+        [engine, self.ledger.wake_at(), parked, Some(self.canvas.due_at())]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_default()
+    }
+
+    /// Tells the engine something, and does what it wants done.
+    pub(super) fn feed(&mut self, event: Event, now: Now) {
+        for effect in self.engine.handle(event, now.moment) {
+            match effect {
+                quorate_quorum::Effect::Confirm { monitor, regions, request } => {
+                    self.confirm(&monitor, &regions, request);
+                }
+                quorate_quorum::Effect::Changed(change) => self.changed(&change, now),
+            }
+        }
+    }
+
+    fn take(&mut self, intake: Intake, now: Now) {
+        match intake {
+            Intake::Connected { agent, connection, hello, remote, push } => {
+                self.connected(agent, connection, hello, remote, push, now);
+            }
+            Intake::Health { agent, connection, health, received: _ } => {
+                self.reported(agent, connection, health, now);
+            }
+            Intake::Unit { unit, connection, held, received, ack } => {
+                let ticket = Ticket { connection, held, received, since: now.moment, decided: false, ack };
+                self.unit(Upload { unit: *unit, ticket }, now);
+            }
+            Intake::Disconnected { agent, connection } => self.disconnected(agent, connection),
+            Intake::Join { agent, request, reply } => self.join(agent, &request, reply, now),
+            Intake::Attempted(attempt) => self.attempted(attempt, now),
+            Intake::Refill { channel } => self.refill(&channel),
+            Intake::Admin(admin) => self.admin(admin, now),
+            Intake::Configure(config) => self.configure(config, now),
+        }
+    }
+
+    pub(super) fn on_time(&mut self, now: Now) {
+        let tick_at = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
+        if tick_at.is_some_and(|at| at <= now.moment) {
+            self.ticked_at = now.moment;
+            self.feed(Event::Tick, now);
+            self.canvas.touch_all();
+        }
+        self.expire_parked(now);
+        self.watch_storage(now);
+        self.submit(now);
+        self.paint(now);
+    }
+
+    /// Enrolled agents of a region that are connected.
+    pub(super) fn connections_in(&self, region: &Region) -> impl Iterator<Item = (AgentKey, &Connection)> {
+        self.enrolment
+            .active()
+            .filter(move |record| record.region == *region)
+            .filter_map(|record| Some((record.key, self.agents.get(&record.key)?.connection.as_ref()?)))
+    }
+}
+
+/// A deadline of the engine that stands in the past is kept after this long, so that it cannot make the core spin.
+const TICK_PAUSE: Micros = Micros::from_millis(1);
+
+const _: () = assert!(TICK_PAUSE.0 < limits::GROUP_WAIT.0);

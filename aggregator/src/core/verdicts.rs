@@ -1,0 +1,129 @@
+//! What the engine wants done: confirmations asked for, verdicts written down, incidents opened and resolved.
+
+use std::collections::BTreeMap;
+
+use quorate_proto::{MonitorId, Region, frame::AggregatorControl};
+use quorate_quorum::{Timeline, Verdict, VerdictChange};
+
+use super::{
+    chance,
+    effect::{Effect, Now},
+    state::Core,
+};
+use crate::{
+    decide::{self, Decision, Sighting, Situation},
+    model::{IncidentTimeline, Push, Tracked, view::PAGE_SECONDS_BOUNDS},
+    store::Change,
+};
+
+impl Core {
+    /// Asks every connected agent of these regions to check now. Nothing durable, so it does not wait for a commit.
+    pub(super) fn confirm(&mut self, monitor: &MonitorId, regions: &[Region], request: u64) {
+        let frame = AggregatorControl::Confirm { monitor: monitor.clone(), request };
+        let pushes = regions.iter().flat_map(|region| self.connections_in(region));
+        let pushes = pushes.map(|(_, connection)| connection.push.clone()).collect::<Vec<_>>();
+        for push in pushes {
+            self.counts.confirmations += 1;
+            self.effects.push(Effect::Push(push, Push::Send(frame.clone())));
+        }
+        self.canvas.touch(monitor);
+    }
+
+    /// A verdict changed.
+    pub(super) fn changed(&mut self, change: &VerdictChange, now: Now) {
+        let Some(watched) = self.monitors.get(&change.monitor) else { return };
+        *self.counts.verdict_changes.entry(change.to.name()).or_default() += 1;
+        let timeline = timeline(&change.timeline, now);
+        let sightings = self.sightings(change);
+        let open = self.incidents.get(&change.monitor);
+        let before = open.map(|tracked| tracked.incident.verdict.clone());
+        let decision = decide::decide(&Situation {
+            monitor: &watched.monitor,
+            channels: &self.config.channels,
+            open,
+            change,
+            sightings: &sightings,
+            timeline,
+            incident_id: &chance::id("inc_", now.wall),
+            at: now.wall,
+        });
+        tracing::info!(
+            monitor = %change.monitor,
+            from = change.from.map(Verdict::name),
+            to = change.to.name(),
+            rule = decide::sentence(&change.rule),
+            "verdict"
+        );
+        let since = now.wall_of(change.timeline.decided_at);
+        let verdict = Change::Verdict { monitor: change.monitor.clone(), verdict: change.to, since };
+        self.ledger.change(verdict, now.moment);
+        self.canvas.touch(&change.monitor);
+        if let Some(decision) = decision {
+            if change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name()) {
+                self.count_page(&change.timeline);
+            }
+            self.decided(change.to.name(), decision, now);
+        }
+    }
+
+    /// Ends the incident of a monitor that is not configured any more.
+    pub(super) fn withdraw(&mut self, monitor: &MonitorId, now: Now) {
+        let Some(open) = self.incidents.get(monitor) else { return };
+        let decision = decide::withdraw(open, now.wall);
+        self.decided("removed", decision, now);
+    }
+
+    fn decided(&mut self, verdict: &'static str, decision: Decision, now: Now) {
+        let Decision { tracked, rule, announcements } = decision;
+        let monitor = tracked.incident.monitor.id.clone();
+        let incident = tracked.incident.id.clone();
+        self.ledger.change(Change::IncidentEvent { incident, at: now.wall, verdict, rule }, now.moment);
+        self.track(tracked.clone(), now);
+        for announcement in announcements {
+            self.announce(announcement, now);
+        }
+        if tracked.incident.resolved_at.is_some() {
+            self.incidents.remove(&monitor);
+        }
+        self.ledger.hurry();
+    }
+
+    /// Takes up an incident as it stands.
+    pub(super) fn track(&mut self, tracked: Tracked, now: Now) {
+        self.ledger.change(Change::Incident(Box::new(tracked.clone())), now.moment);
+        self.incidents.insert(tracked.incident.monitor.id.clone(), tracked);
+        self.canvas.touch_incidents();
+    }
+
+    /// The latest check of each region whose vote was counted.
+    fn sightings(&self, change: &VerdictChange) -> BTreeMap<Region, Sighting> {
+        let Some(watched) = self.monitors.get(&change.monitor) else { return BTreeMap::new() };
+        let of = |counted: &quorate_quorum::CountedVote| {
+            let seen = watched.sightings.get(&counted.source?.agent)?;
+            Some((counted.region.clone(), seen.sighting.clone()))
+        };
+        change.votes.iter().filter_map(of).collect()
+    }
+
+    fn count_page(&mut self, timeline: &Timeline) {
+        let Some(first) = timeline.first_failure_at else { return };
+        let seconds = timeline.decided_at.since(first).as_secs_f64();
+        self.counts.page_seconds.resize(PAGE_SECONDS_BOUNDS.len() + 1, 0);
+        let bucket = PAGE_SECONDS_BOUNDS.iter().take_while(|bound| seconds > **bound).count();
+        if let Some(count) = self.counts.page_seconds.get_mut(bucket) {
+            *count += 1;
+        }
+        self.counts.page_seconds_sum += seconds;
+    }
+}
+
+fn timeline(timeline: &Timeline, now: Now) -> IncidentTimeline {
+    let wall = |moment| now.wall_of(moment);
+    IncidentTimeline {
+        first_failure_at: timeline.first_failure_at.map(wall),
+        suspected_at: timeline.suspected_at.map(wall),
+        quorum_at: timeline.quorum_at.map(wall),
+        decided_at: Some(wall(timeline.decided_at)),
+        sent_at: None,
+    }
+}

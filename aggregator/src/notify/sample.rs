@@ -1,0 +1,112 @@
+//! An incident and its alerts, and the golden files, for the tests of this stage.
+
+use std::path::Path;
+
+use quorate_proto::WallMicros;
+use serde_json::Value;
+
+use crate::{
+    config::{Channel, ChannelKind},
+    model::{
+        Alert, AlertEvent, Delivery, DeliveryState, Incident, IncidentCause, IncidentTimeline,
+        MonitorReference, RegionEvidence, Secret,
+    },
+};
+
+/// 2026-11-22T18:11:48.2Z, when the first check failed.
+pub(super) const FAILED_AT: WallMicros = WallMicros(1_795_371_108_200_000);
+/// 14.2 seconds later.
+pub(super) const SENT_AT: WallMicros = WallMicros(1_795_371_122_400_000);
+
+pub(super) fn wall(after_seconds: f64) -> WallMicros {
+    WallMicros(FAILED_AT.0 + (after_seconds * 1e6) as i64)
+}
+
+pub(super) fn region(name: &str, vote: &str, failure: Option<&str>) -> RegionEvidence {
+    RegionEvidence {
+        region: name.parse().unwrap(),
+        vote: vote.to_owned(),
+        failure: failure.map(str::to_owned),
+        agent: (vote != "abstain").then(|| format!("{name}-1")),
+        latency_ms: (vote == "ok").then_some(12.345),
+    }
+}
+
+/// Four of six regions fail, and one has no say.
+pub(super) fn incident(id: &str) -> Incident {
+    let refused = Some("connection_refused: Connection refused (os error 111)");
+    Incident {
+        id: id.to_owned(),
+        monitor: MonitorReference {
+            id: "trading".parse().unwrap(),
+            name: "Trading feed <live> & quotes".to_owned(),
+            url: "wss://feed.example.com/v1?a=1&b=2".to_owned(),
+        },
+        verdict: "down".to_owned(),
+        worst: "down".to_owned(),
+        cause: IncidentCause {
+            kind: "connection_refused".to_owned(),
+            summary: "The server refused the TCP connection.".to_owned(),
+            hint: "Nothing listens on the port. Check that the process runs and on which address it listens."
+                .to_owned(),
+        },
+        rule: "4 of 5 voting regions failed for 11s".to_owned(),
+        started_at: FAILED_AT,
+        resolved_at: None,
+        regions: vec![
+            region("ap-south", "ok", None),
+            region("eu-west", "fail", refused),
+            region("us-east", "fail", refused),
+            region("us-west", "fail", refused),
+            region("af-south", "fail", Some("unreachable: No route to host (os error 113)")),
+            region("sa-east", "abstain", Some("no_result")),
+        ],
+        timeline: IncidentTimeline {
+            first_failure_at: Some(FAILED_AT),
+            suspected_at: Some(wall(0.1)),
+            quorum_at: Some(wall(3.4)),
+            decided_at: Some(wall(14.1)),
+            sent_at: None,
+        },
+    }
+}
+
+pub(super) fn alert(event: AlertEvent) -> Alert {
+    Alert { id: "msg_01935d2c7a5f7c3e8f0a1b2c3d4e5f60".to_owned(), event, decided_at: wall(14.1) }
+}
+
+/// The opening of incident `incident_id`, owed to `channel` as outbox row `id`.
+pub(super) fn delivery(id: u64, channel: &str, incident_id: &str) -> Box<Delivery> {
+    let event = AlertEvent::Opened(Box::new(incident(incident_id)));
+    Box::new(Delivery {
+        id,
+        channel: channel.to_owned(),
+        alert: Alert { id: format!("msg_{id}"), ..alert(event) },
+        state: DeliveryState::Pending,
+        attempts: 0,
+        due_at: None,
+        first_sent_at: None,
+        delivered_at: None,
+        status: None,
+        error: None,
+    })
+}
+
+pub(super) fn channel(id: &str, kind: ChannelKind) -> Channel {
+    Channel { id: id.to_owned(), kind, partial: true, operator: true }
+}
+
+pub(super) fn webhook(id: &str, url: &str) -> Channel {
+    let secrets = vec![Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")];
+    channel(id, ChannelKind::Webhook { url: Secret::new(url), secrets })
+}
+
+/// Compares with a file of `golden/`; `QUORATE_BLESS=1` rewrites it.
+pub(super) fn golden(name: &str, made: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/notify/golden").join(name);
+    if std::env::var_os("QUORATE_BLESS").is_some() {
+        std::fs::write(&path, format!("{made:#}\n")).unwrap();
+    }
+    let wanted: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(*made, wanted, "{name}; QUORATE_BLESS=1 rewrites it:\n{made:#}");
+}

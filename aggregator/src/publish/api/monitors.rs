@@ -1,0 +1,63 @@
+//! `/api/v1/monitors`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use quorate_proto::MonitorId;
+
+use super::{Error, Paged, Parameters, Shared, absent, named, page};
+use crate::{
+    model::{MonitorView, Snapshot},
+    publish::view::FullMonitor,
+    store::ResultRow,
+};
+
+/// `GET /api/v1/monitors?limit=&before=`: every monitor as it stands, in the order of the configuration.
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    let mut parameters = Parameters::read(query.as_deref());
+    let cursor = parameters.take_cursor()?;
+    parameters.finish()?;
+    let snapshot = shared.snapshot();
+    let paged =
+        page(&snapshot.monitors, &cursor, |monitor| monitor.id.as_str(), |monitor| FullMonitor::of(monitor))?;
+    Ok(Json(paged).into_response())
+}
+
+/// `GET /api/v1/monitors/{id}`: one monitor as it stands.
+pub(super) async fn one(
+    State(shared): State<Arc<Shared>>,
+    path: Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Error> {
+    Parameters::read(query.as_deref()).finish()?;
+    let id = named(&path, "monitor")?;
+    let snapshot = shared.snapshot();
+    Ok(Json(FullMonitor::of(find(&snapshot, &id)?)).into_response())
+}
+
+/// `GET /api/v1/monitors/{id}/results?region=&limit=&before=`: its checks, newest first.
+pub(super) async fn results(
+    State(shared): State<Arc<Shared>>,
+    path: Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Paged<ResultRow>>, Error> {
+    let mut parameters = Parameters::read(query.as_deref());
+    let cursor = parameters.take_cursor()?;
+    let region = parameters.take_as("region", "the name of a region")?;
+    parameters.finish()?;
+    let id = named(&path, "monitor")?;
+    find(&shared.snapshot(), &id)?;
+    Ok(Json(shared.sources.reader.results(&id, region.as_ref(), &cursor).await?))
+}
+
+fn find<'a>(snapshot: &'a Snapshot, id: &MonitorId) -> Result<&'a MonitorView, Error> {
+    let found = snapshot.monitors.iter().find(|monitor| monitor.id == *id);
+    found.map(Arc::as_ref).ok_or_else(|| absent("monitor", id.as_str()))
+}

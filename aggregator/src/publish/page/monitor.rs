@@ -1,0 +1,118 @@
+//! One monitor on the status page.
+
+use quorate_proto::{Region, WallMicros};
+use quorate_quorum::{Verdict, Vote};
+
+use crate::{
+    model::{MonitorView, RegionView},
+    publish::{
+        tally,
+        words::{self, When},
+    },
+};
+
+/// One monitor's card.
+pub(super) struct MonitorCard<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) url: String,
+    /// `up`, `partial`, `down` or `unobserved`: class and symbol.
+    pub(super) state: &'static str,
+    pub(super) word: &'static str,
+    /// Since when and for how long; none before the first verdict.
+    pub(super) since: Option<(When, String)>,
+    pub(super) is_suspect: bool,
+    pub(super) is_tls_unverified: bool,
+    pub(super) does_one_region_decide: bool,
+    pub(super) quorum: &'a str,
+    pub(super) interval: String,
+    pub(super) votes: Vec<VoteCell<'a>>,
+    pub(super) reasons: Vec<Reason<'a>>,
+}
+
+/// One region's vote.
+pub(super) struct VoteCell<'a> {
+    pub(super) region: &'a Region,
+    /// `ok`, `fail` or `abstain`: class and symbol.
+    pub(super) vote: &'static str,
+    pub(super) word: &'static str,
+    pub(super) latency: Option<String>,
+    pub(super) checked: Option<When>,
+}
+
+/// What regions that do not say ok have seen; regions that say the same stand together.
+pub(super) struct Reason<'a> {
+    pub(super) regions: Vec<&'a str>,
+    pub(super) text: String,
+    pub(super) is_failure: bool,
+}
+
+impl<'a> MonitorCard<'a> {
+    pub(super) fn of(monitor: &'a MonitorView, now: WallMicros) -> Self {
+        let since = monitor
+            .verdict
+            .is_some()
+            .then(|| (words::when(monitor.since, now), words::span(now.since(monitor.since))));
+        Self {
+            id: monitor.id.as_str(),
+            name: &monitor.name,
+            url: words::public_url(&monitor.url),
+            state: tally::verdict(monitor).name(),
+            word: word(monitor.verdict),
+            since,
+            is_suspect: monitor.suspect,
+            is_tls_unverified: !monitor.verify_tls,
+            does_one_region_decide: monitor.regions.len() == 1,
+            quorum: &monitor.quorum,
+            interval: monitor.interval.to_string(),
+            votes: monitor.regions.iter().map(|region| VoteCell::of(region, now)).collect(),
+            reasons: reasons(&monitor.regions),
+        }
+    }
+}
+
+impl<'a> VoteCell<'a> {
+    fn of(region: &'a RegionView, now: WallMicros) -> Self {
+        let word = match region.vote {
+            Vote::Ok => "ok",
+            Vote::Fail => "fail",
+            Vote::Abstain(_) => "no vote",
+        };
+        // The latency of a check that does not count says nothing.
+        let counts = !matches!(region.vote, Vote::Abstain(_));
+        Self {
+            region: &region.region,
+            vote: region.vote.name(),
+            word,
+            latency: region.latency.filter(|_| counts).map(words::latency),
+            checked: region.last_checked_at.map(|at| words::when(at, now)),
+        }
+    }
+}
+
+fn reasons(regions: &[RegionView]) -> Vec<Reason<'_>> {
+    let mut reasons: Vec<Reason<'_>> = Vec::new();
+    for region in regions {
+        let Some(text) = words::failure(region) else { continue };
+        match reasons.iter_mut().find(|reason| reason.text == text) {
+            Some(reason) => reason.regions.push(region.region.as_str()),
+            None => reasons.push(Reason {
+                regions: vec![region.region.as_str()],
+                text,
+                is_failure: region.vote == Vote::Fail,
+            }),
+        }
+    }
+    reasons.sort_by_key(|reason| !reason.is_failure);
+    reasons
+}
+
+fn word(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
+        Some(Verdict::Up) => "Up",
+        Some(Verdict::Partial) => "Partial",
+        Some(Verdict::Down) => "Down",
+        Some(Verdict::Unobserved) => "Not observed",
+        None => "Waiting",
+    }
+}

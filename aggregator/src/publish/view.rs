@@ -1,0 +1,114 @@
+//! Monitors and regions as JSON: the parts that the public document and the API share.
+
+use quorate_proto::{MonitorId, Region, WallMicros};
+use quorate_quorum::Vote;
+use serde::Serialize;
+
+use super::{tally, words};
+use crate::model::{MonitorView, RegionView, rfc3339};
+
+/// One monitor as everybody may see it.
+#[derive(Debug, Serialize)]
+pub(super) struct PublicMonitor<'a> {
+    id: &'a MonitorId,
+    name: &'a str,
+    /// `up`, `partial`, `down` or `unobserved`; a monitor without a verdict yet is `unobserved`.
+    status: &'static str,
+    #[serde(with = "rfc3339")]
+    since: WallMicros,
+    regions: Vec<PublicRegion<'a>>,
+}
+
+/// One region's standing as everybody may see it.
+#[derive(Debug, Serialize)]
+pub(super) struct PublicRegion<'a> {
+    region: &'a Region,
+    /// `ok`, `fail` or `abstain`.
+    vote: &'static str,
+    latency_ms: Option<f64>,
+    #[serde(with = "rfc3339::option")]
+    last_checked_at: Option<WallMicros>,
+    /// The failure's name and detail, or why the region abstains.
+    failure: Option<String>,
+}
+
+/// One monitor as operators see it.
+#[derive(Debug, Serialize)]
+pub(super) struct FullMonitor<'a> {
+    id: &'a MonitorId,
+    name: &'a str,
+    url: &'a str,
+    status: &'static str,
+    #[serde(with = "rfc3339")]
+    since: WallMicros,
+    /// Whether a failure is being confirmed.
+    suspect: bool,
+    interval_ms: f64,
+    /// How the quorum is set, in words.
+    quorum: &'a str,
+    verify_tls: bool,
+    regions: Vec<FullRegion<'a>>,
+}
+
+/// One region's standing as operators see it.
+#[derive(Debug, Serialize)]
+pub(super) struct FullRegion<'a> {
+    #[serde(flatten)]
+    public: PublicRegion<'a>,
+    /// The stable name of the reason, where the region abstains.
+    abstention: Option<&'static str>,
+    /// The name of the agent that made the latest check.
+    agent: Option<&'a str>,
+}
+
+impl<'a> PublicMonitor<'a> {
+    pub(super) fn of(monitor: &'a MonitorView) -> Self {
+        Self {
+            id: &monitor.id,
+            name: &monitor.name,
+            status: tally::verdict(monitor).name(),
+            since: monitor.since,
+            regions: monitor.regions.iter().map(PublicRegion::of).collect(),
+        }
+    }
+}
+
+impl<'a> PublicRegion<'a> {
+    fn of(region: &'a RegionView) -> Self {
+        Self {
+            region: &region.region,
+            vote: region.vote.name(),
+            latency_ms: region.latency.map(quorate_proto::Micros::as_millis_f64),
+            last_checked_at: region.last_checked_at,
+            failure: words::failure(region),
+        }
+    }
+}
+
+impl<'a> FullMonitor<'a> {
+    pub(super) fn of(monitor: &'a MonitorView) -> Self {
+        Self {
+            id: &monitor.id,
+            name: &monitor.name,
+            url: &monitor.url,
+            status: tally::verdict(monitor).name(),
+            since: monitor.since,
+            suspect: monitor.suspect,
+            interval_ms: monitor.interval.as_millis_f64(),
+            quorum: &monitor.quorum,
+            verify_tls: monitor.verify_tls,
+            regions: monitor.regions.iter().map(FullRegion::of).collect(),
+        }
+    }
+}
+
+impl<'a> FullRegion<'a> {
+    fn of(region: &'a RegionView) -> Self {
+        let abstention = match region.vote {
+            Vote::Ok | Vote::Fail => None,
+            Vote::Abstain(reason) => Some(reason.name()),
+        };
+        let agent = region.agent.as_ref().map(quorate_proto::AgentName::as_str);
+        Self { public: PublicRegion::of(region), abstention, agent }
+    }
+}

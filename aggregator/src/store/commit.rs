@@ -1,0 +1,132 @@
+//! What one transaction holds: units with the rows they make, and changes of state.
+
+use quorate_proto::{
+    AgentKey, AggregatorKey, Digest, MonitorId, Region, Verified, WallMicros,
+    verify::{Head, Unit},
+};
+use quorate_quorum::Verdict;
+
+use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
+
+/// One transaction: all of it is on disk afterwards, or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Units for the log, in the order of their chains.
+    pub units: Vec<UnitRows>,
+    /// Changes of state, in order.
+    pub changes: Vec<Change>,
+}
+
+/// One unit, and what the aggregator adds to it.
+#[derive(Clone, Debug)]
+pub struct UnitRows {
+    /// The unit: it passed the gate.
+    pub unit: Verified<Unit>,
+    /// What the agent's next unit of this epoch must name.
+    pub head: Head,
+    /// When it was received.
+    pub received_at: WallMicros,
+    /// The region in which the agent is enrolled.
+    pub region: Region,
+    /// One for each result of a batch, in its order.
+    pub results: Vec<ResultFacts>,
+}
+
+/// What the aggregator knows of a result that the agent does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResultFacts {
+    /// When the check ended, by the aggregator's clock.
+    pub ended_at: WallMicros,
+    /// Whether it came too late to decide.
+    pub late: bool,
+}
+
+/// One change of state. Making the same change again does no harm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// An incident as it stands.
+    Incident(Box<Tracked>),
+    /// A decision about an incident.
+    IncidentEvent {
+        /// Which incident.
+        incident: String,
+        /// When it was decided.
+        at: WallMicros,
+        /// The verdict's name.
+        verdict: &'static str,
+        /// The rule, in one sentence.
+        rule: String,
+    },
+    /// A monitor's verdict.
+    Verdict {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// What was decided.
+        verdict: Verdict,
+        /// When.
+        since: WallMicros,
+    },
+    /// A monitor is gone.
+    MonitorGone {
+        /// Which.
+        monitor: MonitorId,
+    },
+    /// A row of the outbox as it stands.
+    Delivery(Box<Delivery>),
+    /// An agent as it stands.
+    Agent(AgentRecord),
+    /// A join token as it stands.
+    JoinToken(JoinToken),
+    /// Monitors that an agent is about to be given.
+    Given {
+        /// Which agent.
+        agent: AgentKey,
+        /// Which monitors.
+        monitors: Vec<MonitorId>,
+    },
+    /// The revision of the assignments in force.
+    Revision(u64),
+    /// The form of a monitor that agents are given.
+    Monitor(MonitorForm),
+    /// The key that this database's agents know their aggregator by.
+    AggregatorKey(AggregatorKey),
+    /// Nothing but a sign that the store can be written.
+    Pulse(WallMicros),
+    /// A token of the HTTP API.
+    ApiToken {
+        /// SHA-256 of the token.
+        sha256: [u8; 32],
+        /// What it is for.
+        name: String,
+        /// When it was made.
+        created_at: WallMicros,
+    },
+}
+
+/// The form in which a monitor is given to agents, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonitorForm {
+    /// Which monitor.
+    pub monitor: MonitorId,
+    /// The digest of its specification and regions.
+    pub fingerprint: Digest,
+    /// The revision of the assignments that brought this form.
+    pub revision: u64,
+}
+
+/// Why a commit was not made. Nothing of it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// The disk is full, or the database at its largest.
+    #[error("the disk is full")]
+    Full,
+    /// Another process holds the database's write lock.
+    #[error("the database is locked by another process")]
+    Locked,
+    /// The disk or the database fails in another way.
+    #[error("{0}")]
+    Sqlite(String),
+    /// The writer has ended.
+    #[error("the store is closed")]
+    Closed,
+}

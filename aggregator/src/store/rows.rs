@@ -1,0 +1,316 @@
+//! A commit as rows: every statement that writes.
+
+use quorate_proto::{
+    AgentKey, CheckKind, CheckResult, Gap, Micros, Region, Sequence, limits as protocol,
+    unit::{Content, Place},
+};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::commit::{Change, Commit, MonitorForm, ResultFacts, UnitRows};
+use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
+
+type Rows = Result<(), rusqlite::Error>;
+
+/// Writes all of a commit into a transaction.
+pub(super) fn write(transaction: &Transaction<'_>, commit: &Commit) -> Rows {
+    for unit in &commit.units {
+        write_unit(transaction, unit)?;
+    }
+    for change in &commit.changes {
+        write_change(transaction, change)?;
+    }
+    Ok(())
+}
+
+/// The bits of an unsigned number as SQLite's signed one. Order is kept below 2^63, which no counter here reaches.
+pub(super) fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// The way back from [`signed`].
+pub(super) fn unsigned(number: i64) -> u64 {
+    number.cast_unsigned()
+}
+
+fn write_unit(connection: &Connection, rows: &UnitRows) -> Rows {
+    let unit = rows.unit.get();
+    let Place { agent, epoch, sequence, .. } = &unit.place;
+    match &unit.content {
+        Content::Batch(batch) => {
+            // Where the log has it already, whatever the chain's memory says, its results are not stored again.
+            if write_batch(connection, rows)? {
+                for (result, facts) in batch.results.iter().zip(&rows.results) {
+                    write_result(connection, agent, &rows.region, result, *facts)?;
+                }
+            }
+        }
+        Content::Gap(gap) => write_gap(connection, rows, gap)?,
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO chain_head (agent, epoch, next, digest) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (agent, epoch) DO UPDATE SET next = excluded.next, digest = excluded.digest",
+        )?
+        .execute(params![agent.0, signed(epoch.0), signed(rows.head.next.0), rows.head.digest.0])?;
+    if *sequence == Sequence(0) {
+        forget_epochs(connection, agent)?;
+    }
+    Ok(())
+}
+
+/// Gives whether the row is new.
+fn write_batch(connection: &Connection, rows: &UnitRows) -> Result<bool, rusqlite::Error> {
+    let unit = rows.unit.get();
+    let place = &unit.place;
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO batch (agent, epoch, sequence, digest, received_at, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            place.agent.0,
+            signed(place.epoch.0),
+            signed(place.sequence.0),
+            unit.digest.0,
+            rows.received_at.0,
+            unit.signed.as_bytes()
+        ])?;
+    Ok(inserted > 0)
+}
+
+fn write_gap(connection: &Connection, rows: &UnitRows, gap: &Gap) -> Rows {
+    let unit = rows.unit.get();
+    let place = &unit.place;
+    connection
+        .prepare_cached(
+            "INSERT INTO gap (agent, epoch, sequence, resume, results, cause, received_at, bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            place.agent.0,
+            signed(place.epoch.0),
+            signed(place.sequence.0),
+            signed(gap.resume.0),
+            signed(gap.results),
+            gap.cause.name(),
+            rows.received_at.0,
+            unit.signed.as_bytes()
+        ])?;
+    Ok(())
+}
+
+/// Keeps one epoch more than the chains remember, so that they know after a restart which epochs are over.
+fn forget_epochs(connection: &Connection, agent: &AgentKey) -> Rows {
+    let kept = i64::try_from(protocol::EPOCHS_REMEMBERED_MAX).unwrap_or(i64::MAX);
+    let oldest_kept: Option<i64> = connection
+        .prepare_cached(
+            "SELECT epoch FROM chain_head WHERE agent = ?1 ORDER BY epoch DESC LIMIT 1 OFFSET ?2",
+        )?
+        .query_row(params![agent.0, kept], |row| row.get(0))
+        .optional()?;
+    if let Some(oldest) = oldest_kept {
+        connection
+            .prepare_cached("DELETE FROM chain_head WHERE agent = ?1 AND epoch < ?2")?
+            .execute(params![agent.0, oldest])?;
+    }
+    Ok(())
+}
+
+fn write_result(
+    connection: &Connection,
+    agent: &AgentKey,
+    region: &Region,
+    result: &CheckResult,
+    facts: ResultFacts,
+) -> Rows {
+    let failure = result.failure();
+    let refusal = failure.and_then(|failure| failure.refusal.as_ref());
+    let span = |span: Option<Micros>| span.map(|span| signed(span.0));
+    let timings = &result.timings;
+    connection
+        .prepare_cached(
+            "INSERT INTO result (monitor, region, agent, confirming, ended_at, late, failure, phase, detail, status,
+                 server, body, total_us, round_trip_us, dns_us, tcp_us, tls_us, upgrade_us, exchange_us, close_us,
+                 address)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+        )?
+        .execute(params![
+            result.monitor.as_str(),
+            region.as_str(),
+            agent.0,
+            matches!(result.kind, CheckKind::Confirming { .. }),
+            facts.ended_at.0,
+            facts.late,
+            failure.map(|failure| failure.kind.name()),
+            failure.map(|failure| failure.phase.name()),
+            failure.map(|failure| failure.detail.as_str()),
+            refusal.map(|refusal| refusal.status),
+            refusal.and_then(|refusal| refusal.server.as_deref()),
+            refusal.map(|refusal| refusal.body.as_str()),
+            signed(timings.total.0),
+            span(timings.round_trip),
+            span(timings.dns),
+            span(timings.tcp),
+            span(timings.tls),
+            span(timings.upgrade),
+            span(timings.exchange),
+            span(timings.close),
+            result.address.map(|address| address.to_string()),
+        ])?;
+    Ok(())
+}
+
+fn write_change(connection: &Connection, change: &Change) -> Rows {
+    match change {
+        Change::Incident(tracked) => {
+            let Tracked { incident, opened_at, told } = tracked.as_ref();
+            let told = json(told)?;
+            let body = json(incident)?;
+            connection
+                .prepare_cached(
+                    "INSERT INTO incident (id, monitor, opened_at, resolved_at, told, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (id) DO UPDATE SET
+                         resolved_at = excluded.resolved_at, told = excluded.told, body = excluded.body",
+                )?
+                .execute(params![
+                    incident.id,
+                    incident.monitor.id.as_str(),
+                    opened_at.0,
+                    incident.resolved_at.map(|at| at.0),
+                    told,
+                    body
+                ])?;
+        }
+        Change::IncidentEvent { incident, at, verdict, rule } => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO incident_event (incident, at, verdict, rule) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![incident, at.0, verdict, rule])?;
+        }
+        Change::Verdict { monitor, verdict, since } => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO verdict (monitor, verdict, since) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (monitor) DO UPDATE SET verdict = excluded.verdict, since = excluded.since",
+                )?
+                .execute(params![monitor.as_str(), verdict.name(), since.0])?;
+        }
+        Change::MonitorGone { monitor } => {
+            for statement in
+                ["DELETE FROM verdict WHERE monitor = ?1", "DELETE FROM monitor WHERE monitor = ?1"]
+            {
+                connection.prepare_cached(statement)?.execute([monitor.as_str()])?;
+            }
+        }
+        Change::Delivery(delivery) => write_delivery(connection, delivery)?,
+        Change::Agent(agent) => write_agent(connection, agent)?,
+        Change::JoinToken(token) => write_join_token(connection, token)?,
+        Change::Given { agent, monitors } => {
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO assignment_given (agent, monitor) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?;
+            for monitor in monitors {
+                insert.execute(params![agent.0, monitor.as_str()])?;
+            }
+        }
+        Change::Revision(revision) => write_meta(connection, "revision", &revision.to_be_bytes())?,
+        Change::Monitor(MonitorForm { monitor, fingerprint, revision }) => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO monitor (monitor, fingerprint, revision) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (monitor) DO UPDATE SET
+                         fingerprint = excluded.fingerprint, revision = excluded.revision",
+                )?
+                .execute(params![monitor.as_str(), fingerprint.0, signed(*revision)])?;
+        }
+        Change::Pulse(at) => write_meta(connection, "pulse", &at.0.to_be_bytes())?,
+        Change::AggregatorKey(key) => write_meta(connection, "aggregator_key", &key.0)?,
+        Change::ApiToken { sha256, name, created_at } => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO api_token (sha256, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![sha256, name, created_at.0])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_delivery(connection: &Connection, delivery: &Delivery) -> Rows {
+    connection
+        .prepare_cached(
+            "INSERT INTO delivery (id, channel, incident, alert, state, attempts, due_at, first_sent_at, delivered_at,
+                 status, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
+                 due_at = excluded.due_at, first_sent_at = excluded.first_sent_at,
+                 delivered_at = excluded.delivered_at, status = excluded.status, error = excluded.error",
+        )?
+        .execute(params![
+            signed(delivery.id),
+            delivery.channel,
+            delivery.alert.event.incident().map(|incident| incident.id.as_str()),
+            json(&delivery.alert)?,
+            delivery.state.name(),
+            delivery.attempts,
+            delivery.due_at.map(|at| at.0),
+            delivery.first_sent_at.map(|at| at.0),
+            delivery.delivered_at.map(|at| at.0),
+            delivery.status,
+            delivery.error,
+        ])?;
+    Ok(())
+}
+
+fn write_agent(connection: &Connection, agent: &AgentRecord) -> Rows {
+    connection
+        .prepare_cached(
+            "INSERT INTO agent (key, name, region, labels, enrolled_at, revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (key) DO UPDATE SET name = excluded.name, region = excluded.region,
+                 labels = excluded.labels, enrolled_at = excluded.enrolled_at, revoked_at = excluded.revoked_at",
+        )?
+        .execute(params![
+            agent.key.0,
+            agent.name.as_str(),
+            agent.region.as_str(),
+            json(&agent.labels)?,
+            agent.enrolled_at.0,
+            agent.revoked_at.map(|at| at.0),
+        ])?;
+    Ok(())
+}
+
+fn write_join_token(connection: &Connection, token: &JoinToken) -> Rows {
+    connection
+        .prepare_cached(
+            "INSERT INTO join_token (id, secret_hash, name, region, labels, expires_at, used_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE SET used_by = excluded.used_by",
+        )?
+        .execute(params![
+            token.id,
+            token.secret_hash,
+            token.name.as_str(),
+            token.region.as_str(),
+            json(&token.labels)?,
+            token.expires_at.0,
+            token.used_by.map(|key| key.0),
+        ])?;
+    Ok(())
+}
+
+fn write_meta(connection: &Connection, key: &str, value: &[u8]) -> Rows {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )?
+        .execute(params![key, value])?;
+    Ok(())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, rusqlite::Error> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}

@@ -1,0 +1,223 @@
+//! The one writer: a thread that owns the writing connection, and with it checkpoints and pruning.
+
+use std::{
+    fs::File,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+};
+
+use quorate_proto::{Micros, WallMicros};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use super::{
+    commit::{Commit, CommitError},
+    rows,
+};
+use crate::{clock, limits};
+
+/// One transaction to make, and where to say what became of it.
+pub(super) struct Job {
+    pub(super) commit: Commit,
+    pub(super) done: oneshot::Sender<Result<(), CommitError>>,
+}
+
+/// For how long what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The log as received.
+    pub batches: Micros,
+    /// Checks.
+    pub results: Micros,
+}
+
+impl Default for Retention {
+    /// The log for 7 days, checks for 30.
+    fn default() -> Self {
+        const DAY: Micros = Micros::from_secs(24 * 3600);
+        Self { batches: DAY * 7, results: DAY * 30 }
+    }
+}
+
+/// What the thread owns.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) retention: Retention,
+    /// Held so that no other process opens the database before this thread has let go of it.
+    pub(super) _lock: File,
+}
+
+impl Writer {
+    /// Works until every [`super::Store`] is gone and the queue is empty, and then leaves a database without a WAL.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut prune_at = clock::now().after(limits::PRUNE_PAUSE);
+        loop {
+            match jobs.recv_timeout(prune_at.since(clock::now()).into()) {
+                Ok(Job { commit, done }) => {
+                    let outcome = self.commit(&commit);
+                    // Whoever asked may have gone; the rows are there all the same.
+                    let _ = done.send(outcome);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.checkpoint();
+            if clock::now() >= prune_at {
+                // A commit never waits for more than one bite.
+                let pause = match self.prune(clock::wall()) {
+                    0 => limits::PRUNE_PAUSE,
+                    _ => limits::PRUNE_BITE_PAUSE,
+                };
+                prune_at = clock::now().after(pause);
+            }
+        }
+        if let Err(error) = self.checkpoint_all() {
+            tracing::warn!(%error, "the database's WAL was not emptied at the end; nothing is lost");
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), CommitError> {
+        let made = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            rows::write(&transaction, commit)?;
+            transaction.commit()
+        })();
+        made.map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => CommitError::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => CommitError::Locked,
+            _ => CommitError::Sqlite(error.to_string()),
+        })
+    }
+
+    /// Moves what the WAL holds into the database once the WAL has grown; waits for no reader.
+    fn checkpoint(&self) {
+        let bytes = self
+            .connection
+            .path()
+            .and_then(|path| std::fs::metadata(format!("{path}-wal")).ok())
+            .map_or(0, |metadata| metadata.len());
+        if bytes < limits::WAL_BYTES_CHECKPOINT {
+            return;
+        }
+        let checkpoint = match bytes < limits::WAL_BYTES_TRUNCATE {
+            true => "PRAGMA wal_checkpoint(PASSIVE)",
+            // Readers kept the WAL from starting over for long: wait for them, a little.
+            false => "PRAGMA wal_checkpoint(TRUNCATE)",
+        };
+        if let Err(error) = self.connection.query_row(checkpoint, [], |_| Ok(())) {
+            tracing::debug!(%error, bytes, "checkpoint put off");
+        }
+    }
+
+    fn checkpoint_all(&self) -> Result<(), rusqlite::Error> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    /// Deletes one bite of rows that are too old, and says how many.
+    fn prune(&self, wall: WallMicros) -> usize {
+        let bite = |statement, age| {
+            self.connection
+                .prepare_cached(statement)?
+                .execute(params![wall.before(age).0, limits::PRUNE_ROWS])
+        };
+        let deleted = (|| {
+            let batches = bite(
+                "DELETE FROM batch WHERE rowid IN (SELECT rowid FROM batch WHERE received_at < ?1 LIMIT ?2)",
+                self.retention.batches,
+            )?;
+            let results = bite(
+                "DELETE FROM result WHERE id IN (SELECT id FROM result WHERE ended_at < ?1 LIMIT ?2)",
+                self.retention.results,
+            )?;
+            bite(
+                "DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < ?1 LIMIT ?2)",
+                limits::JOIN_TOKEN_KEPT,
+            )?;
+            Ok::<_, rusqlite::Error>(batches + results)
+        })();
+        deleted.unwrap_or_else(|error| {
+            tracing::debug!(%error, "old rows were not deleted; the next turn tries again");
+            0
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Change, fixture::Agent, open};
+
+    fn writer(folder: &std::path::Path) -> Writer {
+        let opened = open::open(folder).unwrap();
+        Writer { connection: opened.connection, retention: Retention::default(), _lock: opened.lock }
+    }
+
+    fn count(writer: &Writer, table: &str) -> i64 {
+        writer.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_unit_is_stored_once_however_often_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let mut agent = Agent::new("eu-a", "eu");
+        let unit = agent.passed("shop", 1_000_000);
+        for _ in 0..3 {
+            let commit = Commit { units: vec![unit.clone()], changes: vec![] };
+            writer.commit(&commit).unwrap();
+        }
+        assert_eq!((count(&writer, "batch"), count(&writer, "result")), (1, 1));
+        assert_eq!(count(&writer, "chain_head"), 1);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_nothing_of_the_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let pages: i64 = writer.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        writer
+            .connection
+            .pragma_update_and_check(None, "max_page_count", pages + 1, |row| row.get::<_, i64>(0))
+            .unwrap();
+        let mut agent = Agent::new("eu-a", "eu");
+        let units = (0..64).map(|_| agent.failed("shop", 1_000_000, &"x".repeat(500))).collect();
+        assert_eq!(writer.commit(&Commit { units, changes: vec![] }), Err(CommitError::Full));
+        assert_eq!((count(&writer, "batch"), count(&writer, "result")), (0, 0));
+        let change = Change::Revision(1);
+        assert_eq!(
+            writer.commit(&Commit { units: vec![], changes: vec![change] }),
+            Ok(()),
+            "room for little"
+        );
+    }
+
+    #[test]
+    fn old_rows_go_and_young_ones_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let mut agent = Agent::new("eu-a", "eu");
+        let day = 24 * 3_600_000_000_i64;
+        let units =
+            vec![agent.passed("shop", day), agent.passed("shop", 20 * day), agent.passed("shop", 39 * day)];
+        writer.commit(&Commit { units, changes: vec![] }).unwrap();
+        assert_eq!(writer.prune(WallMicros(40 * day)), 3);
+        assert_eq!((count(&writer, "batch"), count(&writer, "result")), (1, 2));
+        assert_eq!(writer.prune(WallMicros(40 * day)), 0);
+    }
+
+    #[test]
+    fn epochs_are_remembered_long_enough_to_know_which_are_over() {
+        use quorate_proto::{BootEpoch, limits::EPOCHS_REMEMBERED_MAX};
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let mut agent = Agent::new("eu-a", "eu");
+        for _ in 0..EPOCHS_REMEMBERED_MAX + 9 {
+            agent.restart();
+            writer.commit(&Commit { units: vec![agent.passed("shop", 1)], changes: vec![] }).unwrap();
+        }
+        assert_eq!(count(&writer, "chain_head"), i64::try_from(EPOCHS_REMEMBERED_MAX + 1).unwrap());
+        let recovered = super::super::recover::recover(&writer.connection).unwrap();
+        let chains = &recovered.chains[&agent.key()];
+        assert_eq!(chains.heads().count(), EPOCHS_REMEMBERED_MAX);
+        assert!(chains.head(BootEpoch(10)).is_none() && chains.head(BootEpoch(11)).is_some());
+    }
+}
