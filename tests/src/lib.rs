@@ -1,1 +1,3 @@
-//! tests
+//! Harness, whole-system tests, simulation and benches of Quorate. Nothing imports it.
+
+pub mod years;
