@@ -1,1 +1,10 @@
+//! The core as a whole: its own state, the real engine and a real store, with a clock that the tests move.
 
+mod alerts;
+mod assign;
+mod bench;
+mod enrol;
+mod restart;
+mod run;
+mod storage;
+mod units;
