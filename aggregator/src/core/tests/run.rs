@@ -180,7 +180,11 @@ async fn with_the_database_locked_by_another_process_the_page_goes_out_and_units
     running.until(|snapshot| matches!(&snapshot.storage, StorageState::Failing(_))).await;
     drop(lock);
     for unit in units {
-        let stored = async { while running.send(unit.clone()).await != AckVerdict::Stored {} };
+        let stored = async {
+            while running.send(unit.clone()).await != AckVerdict::Stored {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
         timeout(PATIENCE, stored).await.unwrap();
     }
     running.stop().await;
