@@ -4,6 +4,7 @@ mod alerts;
 mod assign;
 mod bench;
 mod enrol;
+mod random;
 mod restart;
 mod run;
 mod storage;
