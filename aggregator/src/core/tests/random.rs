@@ -30,7 +30,7 @@ impl Trial {
         let mut bench = Bench::new(config(vec![monitor("shop", &REGIONS)], &[]));
         bench.enrol("a");
         bench.connect(0, 0);
-        Self { bench, chance: fastrand::Rng::with_seed(seed), kept: vec![], made: 0, mortal: seed % 2 == 0 }
+        Self { bench, chance: fastrand::Rng::with_seed(seed), kept: vec![], made: 0, mortal: seed.is_multiple_of(2) }
     }
 
     fn act(&mut self) {
@@ -93,7 +93,7 @@ impl Trial {
 
 #[test]
 fn whatever_happens_everything_is_stored_once_and_decided_on_once() {
-    for seed in 0..24 {
+    for seed in 0..16 {
         let mut trial = Trial::new(seed);
         for _ in 0..250 {
             trial.act();
