@@ -30,7 +30,13 @@ impl Trial {
         let mut bench = Bench::new(config(vec![monitor("shop", &REGIONS)], &[]));
         bench.enrol("a");
         bench.connect(0, 0);
-        Self { bench, chance: fastrand::Rng::with_seed(seed), kept: vec![], made: 0, mortal: seed.is_multiple_of(2) }
+        Self {
+            bench,
+            chance: fastrand::Rng::with_seed(seed),
+            kept: vec![],
+            made: 0,
+            mortal: seed.is_multiple_of(2),
+        }
     }
 
     fn act(&mut self) {
