@@ -98,8 +98,9 @@ const PASS_UPGRADE: &str = "A proxy in front of the server probably does not pas
 const CERTIFICATE: &str = "Renew the certificate and have the server load the new file: a renewed certificate on disk \
     is not served until the server or proxy reloads.";
 
-const SILENT: &str = "The connection is alive and the application behind it is not: look for a blocked event loop, a \
-    deadlock, an exhausted worker pool or a stuck backend. Where it was suspended or is overloaded, restart it.";
+const SILENT: &str = "The connection is alive and the application behind it does not answer: a blocked event loop, a \
+    deadlock, exhausted workers, a stuck backend. Or it was never going to: socket.io ignores protocol pings, and some \
+    servers want a login first.";
 
 const TABLE: &[Row] = &[
     // Names

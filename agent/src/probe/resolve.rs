@@ -63,7 +63,10 @@ struct Ready {
 
 impl Resolver {
     pub(crate) fn new(nameservers: Nameservers) -> Self {
-        Self { nameservers, loaded: Mutex::new(None) }
+        let resolver = Self { nameservers, loaded: Mutex::new(None) };
+        // Read early, so that the first check does not pay for it. What fails here fails again, and is told, in a check.
+        let _ = resolver.ready();
+        resolver
     }
 
     /// The addresses of a host, IPv6 and IPv4 in turn (RFC 8305 section 4). Takes as long as it takes: the caller has the
