@@ -15,6 +15,7 @@ mod matcher;
 mod plan;
 mod progress;
 mod quote;
+mod request;
 mod resolve;
 #[cfg(test)]
 mod tests;
