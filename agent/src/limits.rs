@@ -198,6 +198,9 @@ pub const QUOTE_BYTES_MAX: usize = 160;
 /// Bytes of `/etc/hosts` that are read. Block lists made of it reach a few megabytes.
 pub const HOSTS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// Bytes of `/etc/resolv.conf` that are read: a few lines are usual.
+pub const RESOLV_CONF_BYTES_MAX: u64 = 64 * 1024;
+
 /// Bytes of the file that `check --ca-file` reads.
 pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u64;
 

@@ -15,6 +15,7 @@ mod matcher;
 mod plan;
 mod progress;
 mod quote;
+mod request;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,8 @@ use tokio::time::timeout;
 
 pub use self::resolve::Nameservers;
 use self::{
-    exchange::Socket, plan::Plan, progress::Progress, resolve::Resolver, tls::Tls, transport::Transport,
+    exchange::Socket, expand::Placeholders, plan::Plan, progress::Progress, resolve::Resolver, tls::Tls,
+    transport::Transport,
 };
 use crate::{
     clock::{self, Tick},
@@ -62,6 +64,9 @@ pub enum ProberError {
     /// [`Nameservers::Explicit`] names none.
     #[error("no nameserver is named")]
     NoNameserver,
+    /// Keys and nonces cannot be made.
+    #[error("the system gives no random bytes")]
+    Random,
 }
 
 /// Makes checks. One serves a whole agent; any number of checks may be under way at once.
@@ -133,6 +138,8 @@ impl Prober {
         if nameservers == Nameservers::Explicit(Vec::new()) {
             return Err(ProberError::NoNameserver);
         }
+        // The library's generator takes its time to gather entropy when it is first used; no check shall pay for that.
+        Placeholders::random().ok_or(ProberError::Random)?;
         Ok(Self { egress, region, resolver: Resolver::new(nameservers), tls: Tls::new()? })
     }
 

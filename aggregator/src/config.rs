@@ -28,6 +28,7 @@ use toml::de::DeTable;
 
 pub use environment::{Environment, Files, Variables, read_bounded};
 pub use fault::{Fault, Warning};
+pub use server::REGION_LOCAL;
 
 use crate::{
     limits,

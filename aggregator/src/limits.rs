@@ -463,6 +463,9 @@ pub const PICTURE_AGE_MAX: Micros = Micros::from_secs(1);
 /// Paintings in which every monitor is looked at again once, changed or not.
 pub const PICTURE_ROUNDS: usize = 10;
 
+/// What may lie between the steady clock and the wall clock before it is taken for a correction of the latter.
+pub const CLOCKS_APART_MAX: Micros = Micros::from_millis(20);
+
 /// How long the core waits at its end for the last commit.
 pub const CORE_STOP_WAIT: Duration = Duration::from_secs(5);
 

@@ -10,6 +10,8 @@ mod door_metrics;
 mod key;
 mod local;
 mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
@@ -19,7 +21,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use quorate_proto::{AgentName, AggregatorKey, Region, join::JoinString};
+use quorate_proto::{AgentName, AggregatorKey, Region, SigningKey, join::JoinString};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -133,24 +135,21 @@ impl Aggregator {
     pub async fn start(options: Options) -> Result<Running, StartError> {
         let Options { config, watched } = options;
         let data = config.server.data.clone();
-        let folder = data.clone();
-        let (store, reader, recovered) = spawn_blocking(move || Store::open(&folder)).await??;
-        let key = Arc::new(key::key(&data, recovered.aggregator_key.is_none())?);
+        let (store, reader, recovered) = spawn_blocking(move || Store::open(&data)).await??;
+        let ground = match Ground::lay(&config, &store, &recovered).await {
+            Ok(ground) => ground,
+            Err(error) => {
+                // Its thread has the folder's lock, and whoever mends the matter starts again at once.
+                spawn_blocking(move || store.close()).await?;
+                return Err(error);
+            }
+        };
+        let Ground { key, http, http_addr, listener, quic_addr } = ground;
         let present = key.aggregator_key();
-        if let Some(stored) = recovered.aggregator_key.filter(|stored| *stored != present) {
-            return Err(ForeignKey { stored, present }.into());
-        }
-        if let Some(file) = core::ensure_admin_token(&store, &recovered, &data).await? {
-            tracing::info!(file = %file.display(), "the first API token was made");
-        }
-        let address = config.server.http;
-        let http = TcpListener::bind(address).await.map_err(|error| StartError::Http { address, error })?;
-        let http_addr = http.local_addr().map_err(|error| StartError::Http { address, error })?;
-        let listener = ingest::bind(config.server.quic)?;
-        let quic_addr = listener.local_addr();
         tracing::info!(%http_addr, %quic_addr, key = %present, monitors = config.monitors.len(), "starting");
 
         let wires = Wires::new(&config);
+        let admin_token_file = config.server.data.join(token::FILE);
         let (intake, intake_end) = mpsc::channel(limits::INTAKE_WAITING_MAX);
         let (dispatch, dispatch_end) = mpsc::channel(limits::DISPATCHES_WAITING_MAX);
         let core = spawn_core(&config, present, quic_addr, (store, recovered), &wires, intake_end, dispatch);
@@ -176,7 +175,7 @@ impl Aggregator {
             http_addr,
             quic_addr,
             aggregator_key: present,
-            admin_token_file: data.join(token::FILE),
+            admin_token_file,
             intake,
             snapshot: wires.snapshot,
             entrances,
@@ -246,6 +245,35 @@ impl Running {
         drop(intake);
         core.stop().await;
         tracing::info!("stopped");
+    }
+}
+
+/// What a start needs beside the store, and what may fail of it.
+struct Ground {
+    key: Arc<SigningKey>,
+    http: TcpListener,
+    http_addr: SocketAddr,
+    listener: ingest::Listener,
+    quic_addr: SocketAddr,
+}
+
+impl Ground {
+    async fn lay(config: &Config, store: &Store, recovered: &Recovered) -> Result<Self, StartError> {
+        let data = &config.server.data;
+        let key = Arc::new(key::key(data, recovered.aggregator_key.is_none())?);
+        let present = key.aggregator_key();
+        if let Some(stored) = recovered.aggregator_key.filter(|stored| *stored != present) {
+            return Err(ForeignKey { stored, present }.into());
+        }
+        let address = config.server.http;
+        let http = TcpListener::bind(address).await.map_err(|error| StartError::Http { address, error })?;
+        let http_addr = http.local_addr().map_err(|error| StartError::Http { address, error })?;
+        let listener = ingest::bind(config.server.quic)?;
+        let quic_addr = listener.local_addr();
+        if let Some(file) = core::ensure_admin_token(store, recovered, data).await? {
+            tracing::info!(file = %file.display(), "the first API token was made");
+        }
+        Ok(Self { key, http, http_addr, listener, quic_addr })
     }
 }
 

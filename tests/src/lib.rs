@@ -1,4 +1,5 @@
-//! The harness of the whole-system tests: real processes of ours against real servers that we did not write.
+//! The harness of the whole-system tests: real processes of ours against real servers that we did not write; and the
+//! simulation of the engine over thousands of years.
 //!
 //! Nothing here is shipped, and nothing imports it.
 
@@ -10,3 +11,4 @@ pub mod process;
 pub mod receiver;
 pub mod requirement;
 pub mod servers;
+pub mod years;

@@ -245,4 +245,22 @@ mod tests {
             assert_eq!(unchunked(bytes), body.as_bytes());
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a server sends is judged, and nothing panics.
+        #[test]
+        fn any_bytes_are_judged(mut bytes: Vec<u8>, at: usize, with: u8) {
+            let _ = unchunked(&bytes);
+            let _ = parse(&bytes);
+            // And a right answer with one byte changed.
+            bytes = GOOD.into();
+            let at = at % bytes.len();
+            bytes[at] = with;
+            if let Ok(Parsed::Whole(answer, length)) = parse(&bytes) {
+                proptest::prop_assert!(length <= bytes.len());
+                let _ = answer.verify("ACC=", &["v1".to_owned()]);
+                let _ = (answer.server(), answer.body_bytes());
+            }
+        }
+    }
 }

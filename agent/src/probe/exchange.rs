@@ -26,6 +26,7 @@ use crate::{
 pub(crate) struct Socket {
     stream: WebSocketStream<Transport>,
     kept: VecDeque<(Bytes, Tick)>,
+    /// When the latest text was sent; pings are timed by themselves.
     sent: Option<Tick>,
 }
 
@@ -56,7 +57,7 @@ impl Socket {
             match step {
                 Step::Send { text } => {
                     let text = plan.placeholders.fill(text);
-                    self.send(Message::text(text), progress).await?;
+                    self.sent = Some(self.send(Message::text(text), progress).await?);
                 }
                 Step::Expect { matcher, within } => {
                     let waiting = self.expect(matcher, &plan.placeholders, progress);
@@ -73,12 +74,13 @@ impl Socket {
         Ok(())
     }
 
-    async fn send(&mut self, message: Message, progress: &mut Progress) -> Result<(), Failure> {
+    /// Sends a message, and says when that began.
+    async fn send(&mut self, message: Message, progress: &mut Progress) -> Result<Tick, Failure> {
         progress.wait_for("the server did not take our message");
-        self.sent = Some(tick());
+        let sent = tick();
         let Err(error) = self.stream.send(message).await else {
             self.stream.get_ref().acknowledge_at_once();
-            return Ok(());
+            return Ok(sent);
         };
         // A server that closes in the middle says why before it does: what it said is worth more than the broken pipe.
         for _ in 0..limits::FRAMES_SKIPPED_MAX {
@@ -102,7 +104,7 @@ impl Socket {
         progress.wait_for(format!("no message {} came", pattern.describe()));
         while let Some((message, arrived)) = self.kept.pop_front() {
             if pattern.matches(&message) {
-                self.matched(arrived, progress);
+                self.answered(arrived, progress);
                 return Ok(());
             }
             progress.waiting().skip(&message);
@@ -110,7 +112,7 @@ impl Socket {
         loop {
             match self.next(progress).await? {
                 Event::Data(message) if pattern.matches(&message) => {
-                    self.matched(tick(), progress);
+                    self.answered(tick(), progress);
                     return Ok(());
                 }
                 Event::Data(message) => progress.waiting().skip(&message),
@@ -126,12 +128,12 @@ impl Socket {
             return Err(progress.fail((FailureKind::AgentFault, detail)));
         }
         let payload = Bytes::copy_from_slice(&payload);
-        self.send(Message::Ping(payload.clone()), progress).await?;
+        let sent = self.send(Message::Ping(payload.clone()), progress).await?;
         progress.wait_for("no pong with our payload came");
         loop {
             match self.next(progress).await? {
                 Event::Pong(echoed) if echoed == payload => {
-                    self.matched(tick(), progress);
+                    progress.round_trip(tick().since(sent));
                     return Ok(());
                 }
                 Event::Data(message) => {
@@ -146,7 +148,8 @@ impl Socket {
         }
     }
 
-    fn matched(&self, arrived: Tick, progress: &mut Progress) {
+    /// Notes the time from the latest message sent to the one that answered it.
+    fn answered(&self, arrived: Tick, progress: &mut Progress) {
         if let Some(sent) = self.sent {
             progress.round_trip(arrived.since(sent));
         }

@@ -6,8 +6,10 @@
 //! networks, does not need a restart.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
 };
@@ -22,16 +24,13 @@ use hickory_resolver::{
         op::Query,
         rr::{Name, RecordType},
     },
-    system_conf::read_system_conf,
+    system_conf::parse_resolv_conf,
 };
 use tokio::time::timeout;
 use url::Host;
 
 use super::classify::{self, LookupFault};
 use crate::limits;
-
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-const HOSTS: &str = "/etc/hosts";
 
 /// Who is asked for addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +45,14 @@ pub enum Nameservers {
 /// Finds addresses.
 pub(crate) struct Resolver {
     nameservers: Nameservers,
+    files: Files,
     loaded: Mutex<Option<Loaded>>,
+}
+
+/// Where the system's configuration is.
+struct Files {
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
 }
 
 /// A resolver made of the system's files, and the time stamps that they had.
@@ -63,7 +69,17 @@ struct Ready {
 
 impl Resolver {
     pub(crate) fn new(nameservers: Nameservers) -> Self {
-        Self { nameservers, loaded: Mutex::new(None) }
+        Self::with_files(
+            nameservers,
+            Files { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into() },
+        )
+    }
+
+    fn with_files(nameservers: Nameservers, files: Files) -> Self {
+        let resolver = Self { nameservers, files, loaded: Mutex::new(None) };
+        // Read early, so that the first check does not pay for it. What fails here fails again, and is told, in a check.
+        let _ = resolver.ready();
+        resolver
     }
 
     /// The addresses of a host, IPv6 and IPv4 in turn (RFC 8305 section 4). Takes as long as it takes: the caller has the
@@ -72,7 +88,8 @@ impl Resolver {
         let name = match host {
             Host::Ipv4(address) => return Ok(vec![IpAddr::V4(*address)]),
             Host::Ipv6(address) => return Ok(vec![IpAddr::V6(*address)]),
-            Host::Domain(name) => Name::from_utf8(name).map_err(|_| LookupFault::NotFound)?,
+            Host::Domain(name) => Name::from_utf8(name)
+                .map_err(|error| LookupFault::Agent(format!("it is not a name in DNS: {error}")))?,
         };
         let Ready { resolver, hosts } =
             self.ready().map_err(|error| LookupFault::Agent(error.to_string()))?;
@@ -89,8 +106,8 @@ impl Resolver {
 
     /// The resolver as the system wants it at this moment.
     fn ready(&self) -> Result<Ready, NetError> {
-        let stamps =
-            [RESOLV_CONF, HOSTS].map(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+        let stamps = [&self.files.resolv_conf, &self.files.hosts]
+            .map(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = loaded.as_ref()
             && (loaded.stamps == stamps || self.nameservers != Nameservers::System)
@@ -106,10 +123,11 @@ impl Resolver {
         let mut hosts = Hosts::default();
         let (configuration, mut options) = match &self.nameservers {
             Nameservers::System => {
-                if let Ok(file) = fs::File::open(HOSTS) {
-                    hosts.read_hosts_conf(io::Read::take(file, limits::HOSTS_FILE_BYTES_MAX))?;
+                // A system without a hosts file is a whole one; one without nameservers is not.
+                if let Ok(text) = contents(&self.files.hosts, limits::HOSTS_FILE_BYTES_MAX) {
+                    hosts.read_hosts_conf(text.as_slice())?;
                 }
-                read_system_conf()?
+                parse_resolv_conf(contents(&self.files.resolv_conf, limits::RESOLV_CONF_BYTES_MAX)?)?
             }
             Nameservers::Explicit(addresses) => {
                 let servers = addresses.iter().map(|&address| server(address)).collect();
@@ -126,6 +144,13 @@ impl Resolver {
         *builder.options_mut() = options;
         Ok(Ready { resolver: builder.build()?, hosts: hosts.into() })
     }
+}
+
+/// A file, as far as its bound.
+fn contents(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn server(address: SocketAddr) -> NameServerConfig {
@@ -188,6 +213,64 @@ fn alternate(v6: Vec<IpAddr>, v4: Vec<IpAddr>) -> Vec<IpAddr> {
         match (v6.next(), v4.next()) {
             (None, None) => return mixed,
             (v6, v4) => mixed.extend(v6.into_iter().chain(v4)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> Host<String> {
+        Host::parse(name).unwrap()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_is_asked_first_and_read_again_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            Files { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };
+        let hosts = files.hosts.clone();
+        // Nobody answers at this address: a name that the hosts file knows is not asked for anywhere.
+        fs::write(&files.resolv_conf, "nameserver 127.0.0.77\n").unwrap();
+        fs::write(&hosts, "127.0.0.5 chat.test other.test\n::5 chat.test\n127.0.0.6 chat.test\n").unwrap();
+        let resolver = Resolver::with_files(Nameservers::System, files);
+        let chat = host("Chat.test");
+        assert_eq!(resolver.addresses(&chat).await, Ok(vec![ip("::5"), ip("127.0.0.5"), ip("127.0.0.6")]));
+        assert_eq!(resolver.addresses(&host("other.test")).await, Ok(vec![ip("127.0.0.5")]));
+
+        fs::write(&hosts, "127.0.0.9 chat.test\n").unwrap();
+        let earlier = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        fs::File::options().write(true).open(&hosts).unwrap().set_modified(earlier).unwrap();
+        assert_eq!(resolver.addresses(&chat).await, Ok(vec![ip("127.0.0.9")]));
+    }
+
+    #[tokio::test]
+    async fn an_agent_without_nameservers_blames_itself_until_it_has_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            Files { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };
+        let resolv_conf = files.resolv_conf.clone();
+        let resolver = Resolver::with_files(Nameservers::System, files);
+        let localhost = host("localhost");
+        assert!(matches!(resolver.addresses(&localhost).await, Err(LookupFault::Agent(_))));
+        fs::write(&resolv_conf, "nameserver 127.0.0.77\n").unwrap();
+        assert_eq!(resolver.addresses(&localhost).await, Ok(vec![ip("::1"), ip("127.0.0.1")]));
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let list = |texts: &[&str]| texts.iter().map(|text| ip(text)).collect::<Vec<_>>();
+        for (v6, v4, mixed) in [
+            (&["::1", "::2", "::3"][..], &["1.1.1.1"][..], &["::1", "1.1.1.1", "::2", "::3"][..]),
+            (&[], &["1.1.1.1", "2.2.2.2"], &["1.1.1.1", "2.2.2.2"]),
+            (&["::1"], &[], &["::1"]),
+        ] {
+            assert_eq!(alternate(list(v6), list(v4)), list(mixed));
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn spec(url: &str) -> MonitorSpec {
 }
 
 /// Long enough for anything on loopback, short enough to wait for in a test.
-const SHORT: Micros = Micros::from_millis(400);
+const SHORT: Micros = Micros::from_millis(800);
 
 /// How much later than its deadline a check may end here: this machine may be busy.
 const SLACK: Micros = Micros::from_secs(4);

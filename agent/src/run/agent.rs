@@ -184,7 +184,7 @@ impl Agent {
         self.behind = false;
         let wall = clock::wall();
         let off = wall.since(welcome.wall).max(welcome.wall.since(wall));
-        tracing::info!(agent = %welcome.name, region = %welcome.region, "connected");
+        tracing::debug!(agent = %welcome.name, region = %welcome.region, "welcome");
         if off >= limits::CLOCK_OFF {
             let clock = if wall > welcome.wall { "fast" } else { "slow" };
             tracing::warn!(%off, clock, "this machine's clock differs from the aggregator's; set it by NTP");

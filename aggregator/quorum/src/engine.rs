@@ -34,7 +34,7 @@ use crate::{
 /// depend on the events and their moments alone: how often the caller ticks changes when it is told, and never what.
 ///
 /// After a start, give it every [`Event::Configure`], then every [`Event::Restore`], then all else.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Engine {
     monitors: BTreeMap<MonitorId, Monitor>,
     hall: Hall,
@@ -42,7 +42,7 @@ pub struct Engine {
 }
 
 /// What all monitors share.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Hall {
     fleet: Fleet,
     agenda: Agenda,

@@ -1,6 +1,11 @@
 //! `quorate init`: a starter configuration that explains itself.
 
-use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
@@ -20,17 +25,26 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, CliError> {
     let path = &arguments.path;
-    let file = fs::OpenOptions::new().write(true).create_new(true).open(path);
-    let written = file.and_then(|mut file| file.write_all(STARTER.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => CliError::Exists(path.clone()),
-        _ => CliError::File { path: path.clone(), done: "written", error },
-    })?;
+    write(path)?;
     print(&format!(
         "wrote {path}\nnext: put your server's URL into it, then\n  quorate config check {path}\n  quorate up --config {path}\n",
         path = path.display()
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the starter where nothing is.
+fn write(path: &Path) -> Result<(), CliError> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(STARTER.as_bytes()));
+    written.map_err(|error| {
+        let path = path.to_owned();
+        if error.kind() == ErrorKind::AlreadyExists {
+            CliError::Exists(path)
+        } else {
+            CliError::File { path, done: "written", error }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -70,10 +84,9 @@ mod tests {
     fn a_file_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("quorate.toml");
-        let arguments = Arguments { path: path.clone() };
-        run(&arguments).unwrap();
+        write(&path).unwrap();
         fs::write(&path, "mine").unwrap();
-        assert!(matches!(run(&arguments), Err(CliError::Exists(_))));
+        assert!(matches!(write(&path), Err(CliError::Exists(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     config::{self, Environment, Fault, Loaded},
+    limits,
     run::{Aggregator, LocalAgents, Options},
 };
 
@@ -113,7 +114,7 @@ fn from_command_line(arguments: &Arguments) -> Result<Loaded, Vec<Fault>> {
             (0..).map(|index| numbered(&id_of(url), index)).find(|id| !ids.contains(id)).unwrap_or_default();
         lines.push("[[monitors]]".to_owned());
         lines.push(key("id", &id));
-        lines.push(key("name", &without_user(url)));
+        lines.push(key("name", &without_user(url).chars().take(limits::TITLE_CHARS_MAX).collect::<String>()));
         lines.push(key("url", url));
         ids.push(id);
     }
@@ -175,6 +176,6 @@ mod tests {
     #[test]
     fn a_bad_url_is_a_fault_and_not_a_crash() {
         let faults = from_command_line(&arguments(&["http://h\"\n[[channels]]"], &["nonsense"])).unwrap_err();
-        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert_eq!(faults.len(), 2, "{faults:?}");
     }
 }

@@ -18,7 +18,7 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr
 /// Agents come from elsewhere, and prove who they are before anything is read from them.
 const QUIC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 4433);
 /// The region of agents that run in the aggregator's own process, where no region is configured.
-const REGION_LOCAL: &str = "local";
+pub const REGION_LOCAL: &str = "local";
 
 pub(super) fn server(root: &Section<'_>) -> Server {
     let section = root.section("server");

@@ -196,12 +196,14 @@ impl Core {
                 Some(before) => before.sightings,
                 None => BTreeMap::new(),
             };
-            self.monitors.insert(id.clone(), Watched { monitor, policy: policy.clone(), sightings });
-            self.feed(Event::Configure { monitor: id.clone(), policy }, now);
-            if let Some(StoredVerdict { verdict, since }) = self.restored.remove(&id) {
-                let since = Moment(u64::try_from(since.0).unwrap_or(0)).min(now.moment);
-                self.feed(Event::Restore { monitor: id, verdict, since }, now);
-            }
+            let watched = Watched { monitor, policy: policy.clone(), sightings };
+            self.monitors.insert(id.clone(), watched);
+            self.feed(Event::Configure { monitor: id, policy }, now);
+        }
+        // The engine wants to know of every monitor before it hears what was decided of any.
+        for (monitor, StoredVerdict { verdict, since }) in std::mem::take(&mut self.restored) {
+            let since = Moment(u64::try_from(since.0).unwrap_or(0)).min(now.moment);
+            self.feed(Event::Restore { monitor, verdict, since }, now);
         }
     }
 

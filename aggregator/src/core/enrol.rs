@@ -265,8 +265,7 @@ impl Core {
             watched.sightings.remove(&record.key);
         }
         self.feed(Event::Forget { agent: record.key }, now);
-        self.canvas.touch_agents();
-        self.canvas.touch_all();
+        self.canvas.reset();
         self.ledger.change(Change::Agent(record.clone()), now.moment);
         match self.ledger.is_writable() {
             true => self.ledger.after(After::Revoked { record, reply }, now.moment),

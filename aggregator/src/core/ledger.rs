@@ -125,6 +125,8 @@ impl Ledger {
     /// A change that must become durable, now or when the store has recovered.
     pub(super) fn change(&mut self, change: Change, at: Moment) {
         self.group.changes.put(change);
+        // Matters only while a commit hangs: otherwise the group goes off long before.
+        self.group.changes.trim();
         self.begin(at);
     }
 

@@ -65,14 +65,6 @@ impl Core {
         batch.results.iter().map(facts).collect()
     }
 
-    /// Whether somebody waits for a unit to be stored: one with a failure may be what a page waits for.
-    pub(super) fn is_waited_for(&self, unit: &Unit) -> bool {
-        match &unit.content {
-            Content::Batch(batch) => batch.results.iter().any(|result| result.failure().is_some()),
-            Content::Gap(_) => false,
-        }
-    }
-
     fn count(&mut self, agent: AgentKey, result: &CheckResult, late: bool) {
         let outcome = result.failure().map_or("passed", |failure| failure.kind.name());
         if let Some(region) = self.enrolment.region(&agent) {
@@ -106,6 +98,14 @@ impl Core {
             source,
         };
         self.feed(Event::Observed(observation), now);
+    }
+}
+
+/// Whether somebody waits for a unit to be stored: one with a failure may be what a page waits for.
+pub(super) fn is_waited_for(unit: &Unit) -> bool {
+    match &unit.content {
+        Content::Batch(batch) => batch.results.iter().any(|result| result.failure().is_some()),
+        Content::Gap(_) => false,
     }
 }
 

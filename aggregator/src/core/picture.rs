@@ -39,8 +39,8 @@ impl Canvas {
         self.changed = true;
     }
 
-    /// Every monitor may look different.
-    pub(super) fn touch_all(&mut self) {
+    /// Monitors may look different because time passed: they are looked at again within the next rounds.
+    pub(super) fn touch_rest(&mut self) {
         self.changed = true;
     }
 

@@ -1,9 +1,13 @@
 //! The task around the core: `select` awaits, [`Core::apply`] decides, effects are carried out in order.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
-use quorate_proto::{AggregatorKey, frame::AggregatorControl, limits::ASSIGNMENTS_PER_FRAME_MAX};
+use quorate_proto::{AggregatorKey, WallMicros, frame::AggregatorControl, limits::ASSIGNMENTS_PER_FRAME_MAX};
+use quorate_quorum::Moment;
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinSet, spawn_blocking},
@@ -55,14 +59,16 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<(), ForeignKey> {
     let Options { config, key, address, store, recovered } = options;
-    let mut core = Core::start(config, key, address, recovered, now())?;
+    let mut clocks = Clocks::default();
+    let mut core = Core::start(config, key, address, recovered, clocks.read())?;
     let mut shell = Shell {
+        clocks,
         store,
         roster,
         snapshot,
         committing: None,
         handing_over: JoinSet::new(),
-        dispatches: VecDeque::new(),
+        dispatches: Dispatches::default(),
     };
     loop {
         shell.carry_out(&mut core);
@@ -72,7 +78,7 @@ pub async fn run(
             outcome = ended(&mut shell.committing) => Input::Committed(outcome),
             Some(Ok(ended)) = shell.handing_over.join_next() => Input::HandedOver(ended),
             Ok(room) = dispatch.reserve(), if !shell.dispatches.is_empty() => {
-                if let Some(next) = shell.dispatches.pop_front() {
+                if let Some(next) = shell.dispatches.pop() {
                     room.send(next);
                 }
                 continue;
@@ -83,7 +89,7 @@ pub async fn run(
             },
             () = sleep(core.wake_at().since(clock::now()).into()) => Input::Time,
         };
-        core.apply(input, now());
+        core.apply(input, shell.clocks.read());
     }
     shell.stop(core, intake).await;
     Ok(())
@@ -91,13 +97,14 @@ pub async fn run(
 
 /// The hands of the core.
 struct Shell {
+    clocks: Clocks,
     store: Store,
     roster: Arc<ArcSwap<Roster>>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     committing: Option<oneshot::Receiver<Result<(), CommitError>>>,
     handing_over: JoinSet<HandedOver>,
-    /// What `notify` had no room for yet. Bounded by [`limits::OUTBOX_MAX`] and its refills.
-    dispatches: VecDeque<Dispatch>,
+    /// What `notify` had no room for yet.
+    dispatches: Dispatches,
 }
 
 impl Shell {
@@ -108,7 +115,7 @@ impl Shell {
                 Effect::HandOver(parcel) => {
                     self.handing_over.spawn(hand_over(parcel));
                 }
-                Effect::Dispatch(dispatch) => self.dispatches.push_back(dispatch),
+                Effect::Dispatch(dispatch) => self.dispatches.push(dispatch),
                 Effect::Roster(roster) => self.roster.store(Arc::new(roster)),
                 Effect::Picture(picture) => self.snapshot.store(Arc::from(picture)),
                 // A connection without room is one that takes nothing: its own deadlines end it.
@@ -126,17 +133,17 @@ impl Shell {
     async fn stop(mut self, mut core: Core, mut intake: mpsc::Receiver<Intake>) {
         intake.close();
         while let Ok(message) = intake.try_recv() {
-            core.apply(Input::Intake(Box::new(message)), now());
+            core.apply(Input::Intake(Box::new(message)), self.clocks.read());
             self.carry_out(&mut core);
         }
         let last = async {
             core.ledger.hurry();
-            core.apply(Input::Time, now());
+            core.apply(Input::Time, self.clocks.read());
             self.carry_out(&mut core);
             while self.committing.is_some() && core.ledger.is_writable() {
                 let outcome = ended(&mut self.committing).await;
                 core.ledger.hurry();
-                core.apply(Input::Committed(outcome), now());
+                core.apply(Input::Committed(outcome), self.clocks.read());
                 self.carry_out(&mut core);
             }
         };
@@ -151,8 +158,62 @@ impl Shell {
     }
 }
 
-fn now() -> Now {
-    Now { moment: clock::now(), wall: clock::wall() }
+/// Messages for `notify`, in order. A delivery that waits here already is not added again by a refill, so that there are
+/// never more than [`limits::OUTBOX_MAX`].
+#[derive(Default)]
+struct Dispatches {
+    queue: VecDeque<Dispatch>,
+    deliveries: BTreeSet<u64>,
+}
+
+impl Dispatches {
+    fn push(&mut self, dispatch: Dispatch) {
+        let is_new = match &dispatch {
+            Dispatch::Deliver(delivery) => self.deliveries.insert(delivery.id),
+            Dispatch::Channels(_) => true,
+        };
+        if is_new {
+            self.queue.push_back(dispatch);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Dispatch> {
+        let next = self.queue.pop_front()?;
+        if let Dispatch::Deliver(delivery) = &next {
+            self.deliveries.remove(&delivery.id);
+        }
+        Some(next)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// Both clocks, kept in step.
+///
+/// The two are read one after the other, so that what lies between them differs a little every time. It is taken anew
+/// only when it has really changed, by a correction of the wall clock or by drift; otherwise what people see of one
+/// moment would be another text each time.
+#[derive(Default)]
+struct Clocks {
+    /// The wall clock less the steady one.
+    offset: i64,
+}
+
+impl Clocks {
+    fn read(&mut self) -> Now {
+        self.step(clock::now(), clock::wall())
+    }
+
+    fn step(&mut self, moment: Moment, wall: WallMicros) -> Now {
+        let steady = moment.to_wall().0;
+        let offset = wall.0.saturating_sub(steady);
+        if offset.abs_diff(self.offset) > limits::CLOCKS_APART_MAX.0 {
+            self.offset = offset;
+        }
+        Now { moment, wall: WallMicros(steady.saturating_add(self.offset)) }
+    }
 }
 
 /// Waits for the commit under way; for ever where there is none.
@@ -209,4 +270,73 @@ fn frames(parcel: Parcel, revision: u64) -> Box<dyn Iterator<Item = AggregatorCo
 
 fn chunk<T: Clone>(list: &[T], part: usize) -> Vec<T> {
     list.iter().skip(part * ASSIGNMENTS_PER_FRAME_MAX).take(ASSIGNMENTS_PER_FRAME_MAX).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clocks_stay_in_step_until_the_wall_clock_is_corrected() {
+        let mut clocks = Clocks::default();
+        let mut wall = |moment, wall| clocks.step(Moment(moment), WallMicros(wall)).wall.0;
+        assert_eq!(wall(1_000_000, 1_000_007), 1_000_000);
+        assert_eq!(wall(2_000_000, 2_000_003), 2_000_000);
+        assert_eq!(wall(3_000_000, 63_000_000), 63_000_000, "set forward by a minute");
+        assert_eq!(wall(4_000_000, 64_000_020), 64_000_000);
+    }
+
+    #[test]
+    fn a_refill_adds_nothing_that_waits_already() {
+        use crate::model::fixture::{alert, delivery, incident};
+        let row = |id| {
+            let row = delivery(id, "x", alert("msg_1", &incident("inc_1", "shop")));
+            Dispatch::Deliver(Box::new(row))
+        };
+        let mut dispatches = Dispatches::default();
+        for id in [1, 2, 1] {
+            dispatches.push(row(id));
+        }
+        assert_eq!(
+            (dispatches.pop(), dispatches.pop(), dispatches.pop()),
+            (Some(row(1)), Some(row(2)), None)
+        );
+        dispatches.push(row(1));
+        assert!(!dispatches.is_empty());
+    }
+
+    #[test]
+    fn assignments_fit_their_frames() {
+        let ids = (0..100).map(|number| format!("m{number}").parse().unwrap()).collect::<Vec<_>>();
+        let parts = |frames: Box<dyn Iterator<Item = AggregatorControl> + Send>| {
+            let words = frames.map(|frame| match frame {
+                AggregatorControl::Assign { assignments, first, last, .. } => {
+                    (assignments.len(), 0, first, last)
+                }
+                AggregatorControl::Change { changed, removed, last, .. } => {
+                    (changed.len(), removed.len(), false, last)
+                }
+                AggregatorControl::Welcome(_)
+                | AggregatorControl::Confirm { .. }
+                | AggregatorControl::Revoke => {
+                    panic!("no assignments")
+                }
+            });
+            words.collect::<Vec<_>>()
+        };
+        let assignment = |id: &quorate_proto::MonitorId| quorate_proto::Assignment {
+            spec: crate::model::fixture::monitor(id.as_str(), &["a"]).spec,
+            slot: quorate_proto::Slot { index: 0, of: 1 },
+        };
+        let set = ids.iter().map(assignment).collect::<Vec<_>>();
+        let full = |count: usize| Parcel::Full(set.iter().take(count).cloned().collect());
+        assert_eq!(parts(frames(full(0), 7)), [(0, 0, true, true)]);
+        assert_eq!(parts(frames(full(32), 7)), [(32, 0, true, true)]);
+        assert_eq!(
+            parts(frames(full(65), 7)),
+            [(32, 0, true, false), (32, 0, false, false), (1, 0, false, true)]
+        );
+        let change = Parcel::Change { changed: set.into_iter().take(33).collect(), removed: ids };
+        assert_eq!(parts(frames(change, 7)), [(32, 0, false, false), (1, 100, false, true)]);
+    }
 }

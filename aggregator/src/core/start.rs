@@ -101,6 +101,7 @@ impl Core {
                 pending: recovered.deliveries_pending.into_iter().map(|row| (row.id, row)).collect(),
             },
             ledger: Ledger::default(),
+            parked_until: None,
             counts: Counts::default(),
             canvas: Canvas::default(),
             effects: Vec::new(),

@@ -47,6 +47,8 @@ pub(super) struct Core {
     pub(super) restored: BTreeMap<MonitorId, StoredVerdict>,
     pub(super) outbox: Outbox,
     pub(super) ledger: Ledger,
+    /// When the first parked unit has waited for too long.
+    pub(super) parked_until: Option<Moment>,
     pub(super) counts: Counts,
     pub(super) canvas: Canvas,
     pub(super) effects: Vec<Effect>,
@@ -119,8 +121,7 @@ impl Core {
     /// When [`Core::apply`] is to be called even if nothing happens.
     pub(super) fn wake_at(&self) -> Moment {
         let engine = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
-        let parked = self.agents.values().flat_map(|agent| &agent.parked).map(Upload::expires_at).min();
-        [engine, self.ledger.wake_at(), parked, Some(self.canvas.due_at())]
+        [engine, self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
             .into_iter()
             .flatten()
             .min()
@@ -165,7 +166,7 @@ impl Core {
         if tick_at.is_some_and(|at| at <= now.moment) {
             self.ticked_at = now.moment;
             self.feed(Event::Tick, now);
-            self.canvas.touch_all();
+            self.canvas.touch_rest();
         }
         self.expire_parked(now);
         self.watch_storage(now);

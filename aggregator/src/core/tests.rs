@@ -1,1 +1,11 @@
+//! The core as a whole: its own state, the real engine and a real store, with a clock that the tests move.
 
+mod alerts;
+mod assign;
+mod bench;
+mod enrol;
+mod random;
+mod restart;
+mod run;
+mod storage;
+mod units;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     effect::{Effect, Now},
     ledger::After,
+    observe::is_waited_for,
     state::{Agent, Core},
 };
 use crate::{
@@ -45,7 +46,7 @@ pub(super) struct Ticket {
 }
 
 impl Upload {
-    pub(super) fn expires_at(&self) -> Moment {
+    fn expires_at(&self) -> Moment {
         self.ticket.since.after(limits::PARKED_TIME_MAX)
     }
 }
@@ -66,11 +67,16 @@ impl Core {
 
     /// Answers units that have waited for their predecessor for too long.
     pub(super) fn expire_parked(&mut self, now: Now) {
-        for agent in self.agents.values_mut().filter(|agent| !agent.parked.is_empty()) {
+        if self.parked_until.is_none_or(|until| until > now.moment) {
+            return;
+        }
+        for agent in self.agents.values_mut() {
             for upload in agent.parked.extract_if(.., |upload| upload.expires_at() <= now.moment) {
                 self.effects.push(Effect::Ack(upload.ticket.ack, AckVerdict::Busy));
             }
         }
+        self.parked_until =
+            self.agents.values().flat_map(|agent| &agent.parked).map(Upload::expires_at).min();
     }
 
     /// The store fails: units that wait to be stored are let go, and chains fall back to what is, or may soon be, on the
@@ -154,7 +160,7 @@ impl Core {
         let (Some(head), Some(region)) = (head, region) else {
             return self.effects.push(Effect::Ack(ticket.ack, AckVerdict::Busy));
         };
-        if self.is_waited_for(unit.get()) {
+        if is_waited_for(unit.get()) {
             self.ledger.hurry();
         }
         let received_at = now.wall_of(ticket.received);
@@ -183,6 +189,8 @@ impl Core {
         if parked.len() >= protocol::UPLOADS_IN_FLIGHT_MAX {
             return self.effects.push(Effect::Ack(upload.ticket.ack, AckVerdict::Busy));
         }
+        let until = upload.expires_at();
+        self.parked_until = Some(self.parked_until.map_or(until, |earlier| earlier.min(until)));
         parked.push(upload);
     }
 

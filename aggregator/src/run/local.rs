@@ -15,10 +15,7 @@ use tokio::{sync::oneshot, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Running, loopback};
-use crate::{limits, model::AdminError};
-
-/// What names of local agents start with, so that they stay apart from those that operators choose.
-const NAME_PREFIX: &str = "local-";
+use crate::{config::REGION_LOCAL, limits, model::AdminError};
 
 /// Local agents that run. To be ended by [`LocalAgents::stop`]; dropped, they are cancelled and nobody waits for them.
 #[derive(Debug)]
@@ -135,8 +132,8 @@ async fn join(
     address: SocketAddr,
     state: &State,
 ) -> Result<Enrolment, LocalAgentFault> {
-    let name: String = format!("{NAME_PREFIX}{region}").chars().take(NAME_BYTES_MAX).collect();
-    let name: AgentName = name.parse()?;
+    let name = name_of(region)?;
+    // Named after their place, so that they stay apart from those that operators name.
     let mut added = running.add_agent(name.clone(), region.clone()).await;
     if let Err(AdminError::NameTaken(_)) = added {
         // Its folder is gone or was emptied, so nobody has the key of that name any more.
@@ -155,6 +152,13 @@ async fn join(
         name: joined.name,
         region: joined.region,
     })
+}
+
+fn name_of(region: &Region) -> Result<AgentName, NameError> {
+    if region.as_str() == REGION_LOCAL {
+        return REGION_LOCAL.parse();
+    }
+    format!("{REGION_LOCAL}-{region}").chars().take(NAME_BYTES_MAX).collect::<String>().parse()
 }
 
 fn spawn(state: State, region: &Region, cancel: CancellationToken) -> io::Result<LocalAgent> {

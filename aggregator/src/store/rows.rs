@@ -4,7 +4,7 @@ use quorate_proto::{
     AgentKey, CheckKind, CheckResult, Gap, Micros, Region, Sequence, limits as protocol,
     unit::{Content, Place},
 };
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Transaction, params};
 
 use super::commit::{Change, Commit, MonitorForm, ResultFacts, UnitRows};
 use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
@@ -162,81 +162,68 @@ fn write_result(
 
 fn write_change(connection: &Connection, change: &Change) -> Rows {
     match change {
-        Change::Incident(tracked) => {
-            let Tracked { incident, opened_at, told } = tracked.as_ref();
-            let told = json(told)?;
-            let body = json(incident)?;
-            connection
-                .prepare_cached(
-                    "INSERT INTO incident (id, monitor, opened_at, resolved_at, told, body)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT (id) DO UPDATE SET
-                         resolved_at = excluded.resolved_at, told = excluded.told, body = excluded.body",
-                )?
-                .execute(params![
-                    incident.id,
-                    incident.monitor.id.as_str(),
-                    opened_at.0,
-                    incident.resolved_at.map(|at| at.0),
-                    told,
-                    body
-                ])?;
-        }
-        Change::IncidentEvent { incident, at, verdict, rule } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO incident_event (incident, at, verdict, rule) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![incident, at.0, verdict, rule])?;
-        }
-        Change::Verdict { monitor, verdict, since } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO verdict (monitor, verdict, since) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (monitor) DO UPDATE SET verdict = excluded.verdict, since = excluded.since",
-                )?
-                .execute(params![monitor.as_str(), verdict.name(), since.0])?;
-        }
+        Change::Incident(tracked) => write_incident(connection, tracked),
+        Change::IncidentEvent { incident, at, verdict, rule } => put(
+            connection,
+            "INSERT INTO incident_event (incident, at, verdict, rule) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+            params![incident, at.0, verdict, rule],
+        ),
+        Change::Verdict { monitor, verdict, since } => put(
+            connection,
+            "INSERT INTO verdict (monitor, verdict, since) VALUES (?1, ?2, ?3)
+             ON CONFLICT (monitor) DO UPDATE SET verdict = excluded.verdict, since = excluded.since",
+            params![monitor.as_str(), verdict.name(), since.0],
+        ),
         Change::MonitorGone { monitor } => {
-            for statement in
-                ["DELETE FROM verdict WHERE monitor = ?1", "DELETE FROM monitor WHERE monitor = ?1"]
-            {
-                connection.prepare_cached(statement)?.execute([monitor.as_str()])?;
-            }
+            put(connection, "DELETE FROM verdict WHERE monitor = ?1", [monitor.as_str()])?;
+            put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])
         }
-        Change::Delivery(delivery) => write_delivery(connection, delivery)?,
-        Change::Agent(agent) => write_agent(connection, agent)?,
-        Change::JoinToken(token) => write_join_token(connection, token)?,
-        Change::Given { agent, monitors } => {
-            let mut insert = connection.prepare_cached(
+        Change::Delivery(delivery) => write_delivery(connection, delivery),
+        Change::Agent(agent) => write_agent(connection, agent),
+        Change::JoinToken(token) => write_join_token(connection, token),
+        Change::Given { agent, monitors } => monitors.iter().try_for_each(|monitor| {
+            put(
+                connection,
                 "INSERT INTO assignment_given (agent, monitor) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            )?;
-            for monitor in monitors {
-                insert.execute(params![agent.0, monitor.as_str()])?;
-            }
-        }
-        Change::Revision(revision) => write_meta(connection, "revision", &revision.to_be_bytes())?,
-        Change::Monitor(MonitorForm { monitor, fingerprint, revision }) => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO monitor (monitor, fingerprint, revision) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (monitor) DO UPDATE SET
-                         fingerprint = excluded.fingerprint, revision = excluded.revision",
-                )?
-                .execute(params![monitor.as_str(), fingerprint.0, signed(*revision)])?;
-        }
-        Change::Pulse(at) => write_meta(connection, "pulse", &at.0.to_be_bytes())?,
-        Change::AggregatorKey(key) => write_meta(connection, "aggregator_key", &key.0)?,
-        Change::ApiToken { sha256, name, created_at } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO api_token (sha256, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![sha256, name, created_at.0])?;
-        }
+                params![agent.0, monitor.as_str()],
+            )
+        }),
+        Change::Revision(revision) => write_meta(connection, "revision", &revision.to_be_bytes()),
+        Change::Monitor(MonitorForm { monitor, fingerprint, revision }) => put(
+            connection,
+            "INSERT INTO monitor (monitor, fingerprint, revision) VALUES (?1, ?2, ?3)
+             ON CONFLICT (monitor) DO UPDATE SET
+                 fingerprint = excluded.fingerprint, revision = excluded.revision",
+            params![monitor.as_str(), fingerprint.0, signed(*revision)],
+        ),
+        Change::Pulse(at) => write_meta(connection, "pulse", &at.0.to_be_bytes()),
+        Change::AggregatorKey(key) => write_meta(connection, "aggregator_key", &key.0),
+        Change::ApiToken { sha256, name, created_at } => put(
+            connection,
+            "INSERT INTO api_token (sha256, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![sha256, name, created_at.0],
+        ),
     }
-    Ok(())
+}
+
+fn write_incident(connection: &Connection, tracked: &Tracked) -> Rows {
+    let Tracked { incident, opened_at, told } = tracked;
+    put(
+        connection,
+        "INSERT INTO incident (id, monitor, opened_at, resolved_at, told, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET
+             resolved_at = excluded.resolved_at, told = excluded.told, body = excluded.body",
+        params![
+            incident.id,
+            incident.monitor.id.as_str(),
+            opened_at.0,
+            incident.resolved_at.map(|at| at.0),
+            json(told)?,
+            json(incident)?
+        ],
+    )
 }
 
 fn write_delivery(connection: &Connection, delivery: &Delivery) -> Rows {
@@ -309,6 +296,10 @@ fn write_meta(connection: &Connection, key: &str, value: &[u8]) -> Rows {
         )?
         .execute(params![key, value])?;
     Ok(())
+}
+
+fn put(connection: &Connection, statement: &str, values: impl Params) -> Rows {
+    connection.prepare_cached(statement)?.execute(values).map(drop)
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, rusqlite::Error> {

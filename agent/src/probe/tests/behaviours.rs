@@ -127,14 +127,14 @@ async fn wrong_answers_to_the_upgrade() {
 #[tokio::test]
 async fn upgrades_that_never_come() {
     for (script, words) in [
-        (vec![Act::Hold], "no answer to the upgrade request came within 400ms"),
+        (vec![Act::Hold], "no answer to the upgrade request came within 800ms"),
         (vec![Act::Head, say(b"HTTP/1.1 101 Swi"), Act::Hold], "16 bytes of an answer came"),
         (
             vec![
                 Act::Head,
                 Act::Drip(b"HTTP/1.1 101 Switching Protocols\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"),
             ],
-            "and not the end of its head within 400ms",
+            "and not the end of its head within 800ms",
         ),
     ] {
         refused(script, |spec| spec.timeout = SHORT, FailureKind::UpgradeTimeout, words).await;
@@ -274,12 +274,12 @@ async fn replies_that_do_not_come() {
         (
             vec![Act::Hold],
             vec![expect(pong.clone())],
-            "no message with /type = \"pong\" came within 400ms, nor anything else",
+            "no message with /type = \"pong\" came within 800ms, nor anything else",
         ),
         (
             vec![say(&others), Act::Hold],
             vec![send("hi"), expect(pong.clone())],
-            "no message with /type = \"pong\" came within 400ms, but 3 other messages, the last: {}",
+            "no message with /type = \"pong\" came within 800ms, but 3 other messages, the last: {}",
         ),
         (
             vec![say(&frame(0x89, b"")), say(&others), Act::Hold],
@@ -289,12 +289,12 @@ async fn replies_that_do_not_come() {
         (
             vec![Act::Hold],
             vec![Step::Ping { within: None }],
-            "no pong with our payload came within 400ms, nor anything else",
+            "no pong with our payload came within 800ms, nor anything else",
         ),
         (
             vec![say(&frame(0x8a, b"unasked!")), Act::Hold],
             vec![Step::Ping { within: None }],
-            "no pong with our payload came within 400ms, but 1 ping or pong",
+            "no pong with our payload came within 800ms, but 1 ping or pong",
         ),
     ] {
         let script = [vec![Act::Upgrade("")], then].concat();

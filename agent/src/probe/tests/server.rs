@@ -163,6 +163,15 @@ pub(super) struct Certificates {
 impl Certificates {
     /// A certificate for `localhost`, valid in the years given.
     pub(super) fn valid(from: i32, until: i32) -> Self {
+        Self::with_versions(from, until, rustls::ALL_VERSIONS)
+    }
+
+    /// The same, on a server that speaks only some versions of TLS.
+    pub(super) fn with_versions(
+        from: i32,
+        until: i32,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -175,7 +184,7 @@ impl Certificates {
         let leaf = leaf.signed_by(&key, &ca).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let server = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))

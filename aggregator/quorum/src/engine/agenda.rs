@@ -12,7 +12,7 @@ use super::eligibility::AgentId;
 use crate::Moment;
 
 /// What is due, in order of time; at the same moment agents before monitors.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
     agents: BTreeSet<(Moment, AgentId)>,
     monitors: BTreeSet<(Moment, MonitorId)>,

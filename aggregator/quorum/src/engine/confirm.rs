@@ -23,7 +23,7 @@ const ROUND_GAP: Micros = Micros::from_secs(5);
 const ANSWER_SLACK: Micros = Micros::from_secs(2);
 
 /// What was asked of one monitor's regions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Asking {
     rounds: Rounds,
     /// Before that no further round.

@@ -19,7 +19,7 @@ pub(super) struct AgentId(u32);
 pub(super) struct RegionId(u32);
 
 /// All agents and regions that were ever heard of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Fleet {
     agents: Vec<Agent>,
     agent_ids: BTreeMap<AgentKey, AgentId>,
@@ -27,7 +27,7 @@ pub(super) struct Fleet {
     region_ids: BTreeMap<Region, RegionId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Agent {
     region: Option<RegionId>,
     /// None before the first heartbeat, and after the agent is forgotten.
@@ -41,14 +41,14 @@ struct Agent {
 }
 
 /// Who stands in a region, and what is watched from there.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Roster {
     agents: Vec<AgentId>,
     monitors: BTreeSet<MonitorId>,
 }
 
 /// What a heartbeat changed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
     /// Regions whose monitors have to be looked at: the agent's, and the one that it left.
     pub(super) regions: Vec<RegionId>,

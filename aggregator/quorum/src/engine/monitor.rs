@@ -10,7 +10,7 @@ use super::{
 use crate::{Finding, Moment, Observation, Policy, Source, Verdict};
 
 /// One monitor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Monitor {
     pub(super) policy: Policy,
     /// One lane per configured region, in order of region.
@@ -33,7 +33,7 @@ pub(super) struct Monitor {
 }
 
 /// One region's say on one monitor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lane {
     pub(super) region: Region,
     pub(super) id: RegionId,

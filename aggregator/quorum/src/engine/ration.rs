@@ -38,7 +38,7 @@ const MICRO: u128 = 1_000_000;
 const GRAINS: u128 = MICRO * MICRO * SHARE_OF_LOAD as u128;
 
 /// The bucket of the whole engine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ration {
     /// Scheduled checks per second, in millionths.
     load_micro: u128,
@@ -49,7 +49,7 @@ pub(super) struct Ration {
 }
 
 /// The bucket of one monitor: the moment up to which its earnings are spent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rounds(Moment);
 
 impl Ration {

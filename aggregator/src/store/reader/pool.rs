@@ -4,6 +4,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode};
@@ -16,6 +17,9 @@ use crate::{limits, store::open};
 pub(super) struct Pool {
     file: PathBuf,
     permits: Semaphore,
+    /// How long a question waits for a connection, and how long it may then take.
+    wait_max: Duration,
+    time_max: Duration,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -26,6 +30,8 @@ impl Pool {
         Ok(Self {
             file: file.to_owned(),
             permits: Semaphore::new(limits::READ_CONNECTIONS_MAX),
+            wait_max: limits::READ_WAIT_MAX,
+            time_max: limits::READ_TIME_MAX,
             idle: Mutex::new(vec![first]),
         })
     }
@@ -35,7 +41,7 @@ impl Pool {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = timeout(limits::READ_WAIT_MAX, self.permits.acquire()).await;
+        let permit = timeout(self.wait_max, self.permits.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(StoreError::Busy) };
         let connection = match self.take() {
             Some(connection) => connection,
@@ -46,7 +52,7 @@ impl Pool {
             let answer = question(&connection);
             (connection, answer)
         });
-        let asked = match timeout(limits::READ_TIME_MAX, &mut asking).await {
+        let asked = match timeout(self.time_max, &mut asking).await {
             Ok(asked) => asked,
             Err(_) => {
                 interrupt.interrupt();
@@ -73,5 +79,61 @@ fn told(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy) => StoreError::Busy,
         _ => StoreError::Sqlite(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const ENDLESS: &str =
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+
+    fn pool(folder: &Path, wait_max: Duration, time_max: Duration) -> Pool {
+        let opened = open::open(folder).unwrap();
+        Pool { wait_max, time_max, ..Pool::open(&opened.file).unwrap() }
+    }
+
+    fn one(connection: &Connection) -> Result<i64, rusqlite::Error> {
+        connection.query_row("SELECT 1", [], |row| row.get(0))
+    }
+
+    #[tokio::test]
+    async fn a_question_that_takes_too_long_is_interrupted_and_its_connection_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = pool(folder.path(), Duration::from_secs(60), Duration::from_millis(20));
+        for _ in 0..limits::READ_CONNECTIONS_MAX + 1 {
+            let answer =
+                pool.ask(|connection| connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))).await;
+            assert!(matches!(answer, Err(StoreError::Busy)), "{answer:?}");
+        }
+        assert_eq!(pool.ask(one).await.unwrap(), 1);
+        assert_eq!(pool.idle.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_are_bounded_and_a_question_does_not_wait_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = Arc::new(pool(folder.path(), Duration::from_millis(20), Duration::from_secs(60)));
+        let gate = Arc::new(std::sync::Barrier::new(limits::READ_CONNECTIONS_MAX + 1));
+        let held = (0..limits::READ_CONNECTIONS_MAX).map(|_| {
+            let (pool, gate) = (Arc::clone(&pool), Arc::clone(&gate));
+            tokio::spawn(async move {
+                let wait = move |_: &Connection| Ok(gate.wait().is_leader());
+                pool.ask(wait).await
+            })
+        });
+        let held = held.collect::<Vec<_>>();
+        while pool.permits.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(pool.ask(one).await, Err(StoreError::Busy)));
+        spawn_blocking(move || gate.wait().is_leader()).await.unwrap();
+        for one in held {
+            one.await.unwrap().unwrap();
+        }
+        assert_eq!(pool.ask(one).await.unwrap(), 1);
     }
 }
