@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use quorate_tests::{
-    clock::Stopwatch,
+    clock::{self, Stopwatch},
     cluster::{Cluster, Plan, monitor, webhook},
     receiver::{Behaviour, Hit, Receiver},
     requirement::{Requirement, available},
@@ -44,7 +44,7 @@ fn a_killed_server_is_paged_within_20_s_and_resolved() -> Result<()> {
     for step in ["first_failure_at", "suspected_at", "quorum_at", "decided_at", "sent_at"] {
         assert!(opened.incident(&format!("/timeline/{step}")).is_string(), "{step}: {:#}", opened.body);
     }
-    assert_eq!(cluster.status("chat").as_deref(), Some("down"));
+    clock::wait_for("the page to say so", 5.0, || (cluster.status("chat")? == "down").then_some(()));
 
     let mended = Stopwatch::start();
     let _server = servers::node_ws(folder.path(), port)?;
