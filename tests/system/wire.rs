@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
+#[path = "wire/hostile.rs"]
+mod hostile;
 #[path = "wire/house.rs"]
 mod house;
 #[path = "wire/resident.rs"]
