@@ -87,18 +87,17 @@ async fn an_agent_joins_connects_uploads_and_is_told_what_to_do() {
     // Health at once, the unit as soon as it is there; in either order.
     let (mut reported, mut stored) = (false, false);
     while !(reported && stored) {
-        match house.next().await {
-            Intake::Health { health, connection: over, .. } => {
-                assert_eq!((health, over), (Health::default(), connection));
-                reported = true;
-            }
-            Intake::Unit { unit, held, ack, .. } => {
-                assert_eq!(unit.place().sequence.0, 0);
-                assert!(held.is_some_and(|held| held < Micros::from_secs(60)), "{held:?}");
-                ack.send(AckVerdict::Stored).unwrap();
-                stored = true;
-            }
-            other => panic!("{other:?}"),
+        let told = house.next().await;
+        if let Intake::Unit { unit, held, ack, .. } = told {
+            assert_eq!(unit.place().sequence.0, 0);
+            assert!(held.is_some_and(|held| held < Micros::from_secs(60)), "{held:?}");
+            ack.send(AckVerdict::Stored).unwrap();
+            stored = true;
+        } else if let Intake::Health { health, connection: over, .. } = told {
+            assert_eq!((health, over), (Health::default(), connection));
+            reported = true;
+        } else {
+            panic!("{told:?}");
         }
     }
     until("the spool is empty", || resident.spool.standing().units == 0).await;

@@ -52,7 +52,7 @@ fn broken() -> Vec<(Vec<u8>, &'static str)> {
         (oversized, "oversized"),
         (vec![0; 4], "malformed"),
         ([&5u32.to_be_bytes()[..], &[1, 255, 255, 255, 255]].concat(), "malformed"),
-        (with(&|bytes| bytes[4] = 9), "version"),
+        (with(&|bytes| *bytes.get_mut(4).unwrap() = 9), "version"),
         (with(&|bytes| bytes.push(0)), "unexpected"),
         (with(&|bytes| bytes.extend(upload(vec![]))), "unexpected"),
         (with(&|bytes| bytes.truncate(20)), "truncated"),
@@ -60,7 +60,7 @@ fn broken() -> Vec<(Vec<u8>, &'static str)> {
         (
             with(&|bytes| {
                 bytes.push(0);
-                bytes[3] += 1;
+                *bytes.get_mut(3).unwrap() += 1;
             }),
             "trailing",
         ),

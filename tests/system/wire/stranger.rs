@@ -111,10 +111,10 @@ pub(super) async fn ended(connection: &Connection) -> ConnectionError {
 
 /// The application's close code, where it was closed by the application.
 pub(super) fn code(error: &ConnectionError) -> Option<u64> {
-    match error {
-        ConnectionError::ApplicationClosed(close) => Some(close.error_code.into_inner()),
-        _ => None,
+    if let ConnectionError::ApplicationClosed(close) = error {
+        return Some(close.error_code.into_inner());
     }
+    None
 }
 
 /// Believes every server.
