@@ -7,6 +7,7 @@
 //! Stages do not import each other; `run.rs` wires them.
 
 pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod egress;
 pub mod health;

@@ -43,14 +43,117 @@ pub const SPOOL_WRITE_DELAY: Micros = Micros::from_millis(75);
 /// From one failed write to the next attempt.
 pub const SPOOL_RETRY_PAUSE: Micros = Micros::from_secs(1);
 
-/// From an aggregator's `Busy` to the next attempt: it says so when its disk is full, which takes people.
-pub const BUSY_PAUSE: Micros = Micros::from_secs(2);
-
 /// The longest that a stop waits for the spool's last write.
 pub const SPOOL_CLOSE_WITHIN: Micros = Micros::from_secs(5);
 
 const _: () = assert!(SPOOL_BYTES_MIN >= 4 * (SPOOL_SEGMENT_BYTES_MIN + 2 * SPOOL_GROUP_BYTES_MAX as u64));
 const _: () = assert!(SPOOL_BYTES_DEFAULT >= SPOOL_BYTES_MIN);
+
+// --- schedule
+
+/// A new monitor's first check comes within this, however long its interval: people who add one want to see it.
+pub const FIRST_CHECK_WITHIN: Micros = Micros::from_secs(30);
+
+// --- sign
+
+/// How long a passed check waits for others to share its batch.
+pub const BATCH_WINDOW: Micros = Micros::from_millis(100);
+
+/// The same while the spool is behind: fewer and larger units, and a crash costs a second of results.
+pub const BATCH_WINDOW_BEHIND: Micros = Micros::from_secs(1);
+
+/// From one batch to the next that a failure closes. A signature takes 20 us, a stream and a commit far more: a hundred
+/// batches a second is enough haste for an outage that takes thousands of monitors with it.
+pub const BATCH_SPACING: Micros = Micros::from_millis(10);
+
+/// Bytes of a result beside its texts: fifteen numbers of at most ten bytes, an address, and tags.
+pub const RESULT_BYTES_FIXED: usize = 224;
+
+/// Bytes of all results of a batch: what a unit holds beside its header and signature.
+pub const BATCH_BYTES_MAX: usize = UNIT_BYTES_MAX - 512;
+
+/// Units in the spool above which it is behind. With a connection that works, a few units are on their way.
+pub const UNITS_BEHIND: u64 = 64;
+
+// --- state
+
+/// Bytes of the file of last assignments that are read at a start: twice what the largest set takes in memory, for JSON.
+pub const ASSIGNMENTS_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+// --- probe
+
+/// Bytes of an upgrade response's head. nginx and Node.js refuse request heads above 8 to 16 KiB, and a server that
+/// needs more to say `101` is not one.
+pub const UPGRADE_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Header lines of an upgrade response. A large site sends about thirty.
+pub const UPGRADE_HEADERS_MAX: usize = 96;
+
+/// Interim (1xx) responses before the final one (RFC 9110 section 15.2). One is common with early hints.
+pub const INTERIM_RESPONSES_MAX: usize = 4;
+
+/// How long the body of a refused upgrade is waited for. The status is known by then; the body only helps to read it.
+pub const REFUSAL_BODY_WAIT: Micros = Micros::from_millis(500);
+
+/// Bytes of one received message or frame. Replies to a probe are small; the library's own default is 64 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Frames that one step skips while it waits for its reply. A busy feed sends some hundred messages a second, and one
+/// that drowns the reply in more than this is not answering.
+pub const FRAMES_SKIPPED_MAX: u32 = 1_000;
+
+/// Bytes that one check takes from a server after the upgrade, so that [`FRAMES_SKIPPED_MAX`] messages of
+/// [`MESSAGE_BYTES_MAX`] do not cost an agent a gigabyte of traffic every interval.
+pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Messages kept for a later step while a ping waits for its pong.
+pub const MESSAGES_KEPT_MAX: usize = 64;
+
+/// Bytes of the WebSocket library's read buffer, per connection (its default is 128 KiB).
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Bytes that wait to be sent, per connection: the largest message a step sends once its placeholders are filled, and
+/// as much again for pongs.
+pub const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of a text once its placeholders are filled. `{{now_ms}}` takes ten bytes and gives thirteen, `{{nonce}}` takes
+/// nine and gives sixteen, so that a text of the protocol's limit at most doubles.
+pub const EXPANDED_BYTES_MAX: usize = 2 * quorate_proto::limits::STEP_TEXT_BYTES_MAX;
+
+/// Bytes of a compiled regular expression.
+pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long the server's close frame is waited for. A server that answers at all answers within a round trip.
+pub const CLOSE_WAIT: Micros = Micros::from_millis(1_000);
+
+/// Addresses of one host that are tried. More than this behind one name is a service that spreads load, and all of
+/// the first ones being dead says enough.
+pub const ADDRESSES_TRIED_MAX: usize = 6;
+
+/// After this long without an answer from one address the next one is tried as well (RFC 8305 section 5).
+pub const ADDRESS_STAGGER: Micros = Micros::from_millis(250);
+
+/// How long the other address family may lag behind the first that has an answer (RFC 8305 section 3).
+pub const FAMILY_LAG_MAX: Micros = Micros::from_millis(50);
+
+/// One question to the nameservers, retransmissions included; after it the question is put again, until the check's own
+/// deadline.
+pub const LOOKUP_WAIT: Micros = Micros::from_secs(5);
+
+/// Nameservers asked at once: as many as `resolv.conf` may name, so that a dead one delays nothing.
+pub const NAMESERVERS_ASKED_MAX: usize = 3;
+
+/// Bytes of a server's own words that are quoted in a failure's detail, so that the numbers around them are not cut.
+pub const QUOTE_BYTES_MAX: usize = 160;
+
+/// Bytes of `/etc/hosts` that are read. Block lists made of it reach a few megabytes.
+pub const HOSTS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes of the file that `check --ca-file` reads.
+pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u64;
+
+const _: () =
+    assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
 
 // --- uplink
 
@@ -131,3 +234,35 @@ const _: () = assert!(
     HEALTH_GAP_MIN.0 < quorate_proto::limits::HEALTH_INTERVAL.0,
     "heartbeats must keep their interval"
 );
+
+// --- run
+
+/// The event loop's beat: what is later than this is its delay.
+pub const BEAT: Micros = Micros::from_millis(100);
+
+/// Scheduled checks under way at once. At 100 ms a check this is 5,000 a second; with every server silent for 10 s, 51.
+/// A check takes a socket and some 50 KiB, and most systems give a process 1,024 files.
+pub const CHECKS_CONCURRENT_MAX: usize = 512;
+
+/// Confirming checks under way at once, beside the scheduled ones: they must not wait for a crowd of silent servers. More
+/// are not made: the aggregator rations them, and scheduled checks serve as well.
+pub const CONFIRMATIONS_CONCURRENT_MAX: usize = 128;
+
+/// From the end of a failed confirming check to the second attempt.
+pub const CONFIRM_PAUSE: Micros = Micros::from_secs(1);
+
+/// What a check may take beyond its own deadline before it is given up from outside.
+pub const CHECK_GRACE: Micros = Micros::from_secs(2);
+
+/// Events from the uplink that wait: above it the aggregator's stream waits.
+pub const EVENTS_WAITING_MAX: usize = 256;
+
+/// The longest that a stop waits for units to be acknowledged.
+pub const DRAIN_WITHIN: Micros = Micros::from_secs(2);
+
+/// The longest that a stop waits for the uplink to say goodbye, and for assignments to be written down.
+pub const STOP_WITHIN: Micros = Micros::from_secs(2);
+
+/// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
+/// regions do not keep their distance.
+pub const CLOCK_OFF: Micros = Micros::from_secs(2);

@@ -1,1 +1,235 @@
-//! (to be written)
+//! The probe: one check of one WebSocket endpoint, phase by phase.
+//!
+//! DNS, TCP, TLS, upgrade, steps, close: each is timed on its own, all of it is under one deadline, and what went wrong is
+//! one [`Failure`] out of a closed set. The deadline stands outside the WebSocket library and outside every phase, so a
+//! server that is silent, drips, or floods cannot hold a check. Nothing is shared between checks but the trusted roots
+//! and the nameservers' addresses: no cache, no session, no connection.
+
+mod answer;
+mod certificate;
+mod classify;
+mod dial;
+mod exchange;
+mod expand;
+mod matcher;
+mod plan;
+mod progress;
+mod quote;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+mod upgrade;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use quorate_proto::{
+    CheckKind, CheckResult, Failure, FailureKind, Micros, MonitorId, MonitorSpec, Outcome, Phase, Region,
+    Timings, WallMicros, limits as protocol,
+};
+use tokio::time::timeout;
+
+pub use self::resolve::Nameservers;
+use self::{
+    exchange::Socket, expand::Placeholders, plan::Plan, progress::Progress, resolve::Resolver, tls::Tls,
+    transport::Transport,
+};
+use crate::{
+    clock::{self, Tick},
+    egress::Egress,
+};
+
+/// How the probe works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which addresses may be dialled.
+    pub egress: Egress,
+    /// Where the agent stands; told to servers in the `User-Agent` so that their operators can tell checks apart.
+    pub region: Option<Region>,
+    /// Who is asked for addresses.
+    pub nameservers: Nameservers,
+}
+
+/// Why there is no probe. The agent cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ProberError {
+    /// The TLS library refuses its own defaults.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// [`Nameservers::Explicit`] names none.
+    #[error("no nameserver is named")]
+    NoNameserver,
+    /// Keys and nonces cannot be made.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+/// Makes checks. One serves a whole agent; any number of checks may be under way at once.
+pub struct Prober {
+    egress: Egress,
+    region: Option<Region>,
+    resolver: Resolver,
+    tls: Tls,
+}
+
+/// What one check found, and all that was seen on the way.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Passed, or the one failure that ended it.
+    pub outcome: Outcome,
+    /// How long each phase took.
+    pub timings: Timings,
+    /// The address that was dialled, where it came to that.
+    pub address: Option<IpAddr>,
+    /// The wall clock at the start. For people.
+    pub started_at: WallMicros,
+    /// The start.
+    pub started: Tick,
+    /// The end.
+    pub ended: Tick,
+    /// What was seen on the way. For a person who looks at this one check.
+    pub facts: Facts,
+}
+
+/// What was seen on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Every address that the host has, in the order in which they are tried.
+    pub resolved: Vec<IpAddr>,
+    /// What TLS agreed on; none for `ws://`, or where it did not come to that.
+    pub tls: Option<TlsFacts>,
+    /// The HTTP status of the answer to the upgrade.
+    pub status: Option<u16>,
+    /// The `Server` header of that answer.
+    pub server: Option<String>,
+    /// The subprotocol that the server chose.
+    pub subprotocol: Option<String>,
+    /// The code of the server's close frame in the closing handshake; none where none came in time.
+    pub close_code: Option<u16>,
+}
+
+/// What TLS agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLS 1.3` or `TLS 1.2`.
+    pub version: String,
+    /// The cipher suite, by its IANA name.
+    pub cipher: String,
+    /// The key exchange group.
+    pub key_exchange: String,
+    /// Until when the server's certificate is valid, where it could be read.
+    pub not_after: Option<WallMicros>,
+    /// Whether the certificate was verified.
+    pub verified: bool,
+}
+
+impl Prober {
+    /// Makes ready what checks share.
+    ///
+    /// # Errors
+    /// [`ProberError`] where no check could ever be made.
+    pub fn new(options: Options) -> Result<Self, ProberError> {
+        let Options { egress, region, nameservers } = options;
+        if nameservers == Nameservers::Explicit(Vec::new()) {
+            return Err(ProberError::NoNameserver);
+        }
+        // The library's generator takes its time to gather entropy when it is first used; no check shall pay for that.
+        Placeholders::random().ok_or(ProberError::Random)?;
+        Ok(Self { egress, region, resolver: Resolver::new(nameservers), tls: Tls::new()? })
+    }
+
+    /// Makes one check. It ends by the monitor's deadline, whatever the server does.
+    ///
+    /// Where the host has several addresses, `avoid` is tried last: a confirming check looks at another one.
+    pub async fn check(&self, spec: &MonitorSpec, avoid: Option<IpAddr>) -> Checked {
+        let started_at = clock::wall();
+        let mut progress = Progress::new();
+        let mut socket = None;
+        let span = spec.timeout.min(protocol::TIMEOUT_MAX);
+        let outcome = match Plan::new(spec, self.region.as_ref()) {
+            Err(error) => {
+                Outcome::Failed(Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string()))
+            }
+            Ok(plan) => {
+                let running = self.run(&plan, avoid, &mut progress, &mut socket);
+                match timeout(Duration::from(span), running).await {
+                    Ok(Ok(())) => Outcome::Passed,
+                    Ok(Err(failure)) => Outcome::Failed(failure),
+                    Err(_) => progress.waited(span).map_or(Outcome::Passed, Outcome::Failed),
+                }
+            }
+        };
+        if let (Outcome::Failed(_), Some(socket)) = (&outcome, socket) {
+            socket.part();
+        }
+        let ended = progress.finish();
+        let started = progress.started();
+        let Progress { timings, address, facts, .. } = progress;
+        Checked { outcome, timings, address, started_at, started, ended, facts }
+    }
+
+    async fn run(
+        &self,
+        plan: &Plan,
+        avoid: Option<IpAddr>,
+        progress: &mut Progress,
+        socket: &mut Option<Socket>,
+    ) -> Result<(), Failure> {
+        let addresses = self.resolve(plan, avoid, progress).await?;
+        progress.enter(Phase::Tcp, "");
+        let tcp = dial::connect(&self.egress, addresses, progress).await?;
+        let mut transport = match &plan.tls {
+            None => Transport::plain(tcp),
+            Some(tls) => {
+                progress.enter(Phase::Tls, "the handshake did not end");
+                let stream = self.tls.handshake(tcp, tls, progress).await?;
+                progress.leave();
+                Transport::tls(stream)
+            }
+        };
+        progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
+        let first = upgrade::upgrade(&mut transport, plan, progress).await?;
+        progress.leave();
+        let socket = socket.insert(Socket::new(transport, first).await);
+        if !plan.steps.is_empty() {
+            progress.enter(Phase::Exchange, "");
+            socket.run(plan, progress).await?;
+            progress.leave();
+        }
+        socket.close(progress).await;
+        Ok(())
+    }
+
+    async fn resolve(
+        &self,
+        plan: &Plan,
+        avoid: Option<IpAddr>,
+        progress: &mut Progress,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        let is_name = matches!(plan.host, url::Host::Domain(_));
+        if is_name {
+            progress.enter(Phase::Dns, format!("no nameserver answered for {}", plan.host));
+        }
+        let found = self.resolver.addresses(&plan.host).await;
+        let mut addresses =
+            found.map_err(|fault| progress.fail(classify::lookup_failure(fault, &plan.host.to_string())))?;
+        if is_name {
+            progress.leave();
+        }
+        addresses.sort_by_key(|address| Some(*address) == avoid);
+        progress.facts.resolved.clone_from(&addresses);
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, plan.port)).collect())
+    }
+}
+
+impl Checked {
+    /// The result to be signed and sent; `age` runs from the end of the check to that.
+    pub fn into_result(self, monitor: MonitorId, kind: CheckKind, age: Micros) -> CheckResult {
+        let Self { outcome, timings, address, started_at, .. } = self;
+        CheckResult { monitor, kind, started_at, age, outcome, timings, address }
+    }
+}

@@ -23,7 +23,6 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use quorate_proto::{AggregatorKey, BootEpoch, Micros, Sequence, SignedUnit, SigningKey, frame::AckVerdict};
@@ -123,6 +122,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Told to the uplink: there may be a unit.
     arrived: Notify,
+    /// Told to whoever waits for the end: something was acknowledged.
+    settled: Notify,
     /// Told to the disk: there may be work.
     work: Condvar,
 }
@@ -136,7 +137,12 @@ pub fn open(options: Options) -> Result<(Spool, Parcels), SpoolError> {
     let agent = key.agent_key();
     let mut queue = Queue::new(key, aggregator);
     let next_segment = recover::recover(&folder, agent, aggregator, &mut queue)?;
-    let shared = Arc::new(Shared { queue: Mutex::new(queue), arrived: Notify::new(), work: Condvar::new() });
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(queue),
+        arrived: Notify::new(),
+        settled: Notify::new(),
+        work: Condvar::new(),
+    });
     let disk = Disk::new(Arc::clone(&shared), folder, bytes_max, next_segment);
     let (end, ended) = oneshot::channel();
     std::thread::Builder::new()
@@ -163,12 +169,25 @@ impl Spool {
         Standing { units: queue.units() as u64, bytes: queue.disk_bytes(), counts: queue.counts }
     }
 
-    /// Writes what is not on disk yet, and ends the disk's thread. Waits for at most [`limits::SPOOL_CLOSE_WITHIN`];
-    /// false where that was too short.
+    /// Waits until nothing is left to be acknowledged.
+    pub async fn emptied(&self) {
+        loop {
+            let settled = self.shared.settled.notified();
+            if self.shared.lock().units() == 0 {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Writes what is not on disk yet, and ends the disk's thread. Waits for at most [`limits::SPOOL_CLOSE_WITHIN`].
+    /// Whether everything that is not acknowledged is on disk then.
     pub async fn close(mut self) -> bool {
         self.shared.close();
-        let Some(ended) = self.ended.take() else { return true };
-        tokio::time::timeout(limits::SPOOL_CLOSE_WITHIN.into(), ended).await.is_ok()
+        if let Some(ended) = self.ended.take() {
+            let _ = tokio::time::timeout(limits::SPOOL_CLOSE_WITHIN.into(), ended).await;
+        }
+        self.shared.lock().pending().is_none()
     }
 }
 
@@ -183,13 +202,9 @@ impl Parcels {
     /// loses nothing.
     pub async fn next(&mut self) -> Parcel {
         loop {
-            let next = self.shared.lock().next(clock::tick());
+            let next = self.shared.lock().next();
             match next {
                 Next::Parcel(parcel) => return parcel,
-                Next::Later(until) => {
-                    let pause = Duration::from(until.since(clock::tick()));
-                    let _ = tokio::time::timeout(pause, self.shared.arrived.notified()).await;
-                }
                 Next::OnDisk => {
                     self.shared.work.notify_one();
                     self.shared.arrived.notified().await;
@@ -199,18 +214,20 @@ impl Parcels {
         }
     }
 
-    /// Starts again at the oldest unit that is not acknowledged: to be called for every new connection.
+    /// Starts again at the oldest unit that is not acknowledged: to be called for every new connection, and when units
+    /// that met a busy aggregator are to be sent in order again.
     pub fn rewind(&mut self) {
         self.shared.lock().rewind();
         self.shared.arrived.notify_one();
     }
 
     /// Tells what the aggregator said of a unit that [`Parcels::next`] gave on this connection. Stored: it is forgotten.
-    /// Refused: it is forgotten, and a signed gap takes its place. Busy: it is kept, and after
-    /// [`limits::BUSY_PAUSE`] `next` gives it again.
+    /// Refused: it is forgotten, and a signed gap takes its place. Busy: it is kept, and comes again
+    /// after [`Parcels::rewind`].
     pub fn settle(&self, epoch: BootEpoch, sequence: Sequence, verdict: AckVerdict) {
         self.shared.lock().settle((epoch, sequence), verdict, clock::tick());
         self.shared.arrived.notify_one();
+        self.shared.settled.notify_waiters();
         self.shared.work.notify_one();
     }
 }

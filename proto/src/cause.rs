@@ -1,6 +1,12 @@
 //! What a failure likely means, and what to do about it.
+//!
+//! All of it is one table, read from the top: the first row that fits a failure explains it. What was seen comes from the
+//! failure, what it means comes from the table: from the WebSocket standard (RFC 6455), and from how real servers and
+//! proxies behave when they break.
 
-use crate::outcome::Failure;
+use std::ops::RangeInclusive;
+
+use crate::outcome::{DnsFault, Failure, FailureKind, Phase, UpgradeFault};
 
 /// The likely cause of a failure, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,5 +21,656 @@ pub struct Cause {
 
 /// Explains a failure.
 pub fn explain(failure: &Failure) -> Cause {
-    Cause { kind: failure.kind.name(), summary: failure.detail.clone(), hint: "" }
+    let row = TABLE.iter().find(|row| row.case.fits(failure)).unwrap_or(&UNKNOWN);
+    let number = if let FailureKind::UpgradeStatus(status) = &failure.kind {
+        named(*status, STATUS_NAMES)
+    } else if let FailureKind::Closed { code, .. } = &failure.kind {
+        named(*code, CLOSE_CODE_NAMES)
+    } else {
+        String::new()
+    };
+    let headline = row.headline.replace("{}", &number);
+    let summary = match failure.detail.as_str() {
+        "" => headline,
+        detail => format!("{headline} ({detail})"),
+    };
+    Cause { kind: failure.kind.name(), summary, hint: row.hint }
+}
+
+/// One line of the table.
+struct Row {
+    case: Case,
+    /// What was seen, before the failure's own detail. `{}` stands for the status or close code with its name.
+    headline: &'static str,
+    hint: &'static str,
+}
+
+/// Which failures a row explains.
+enum Case {
+    /// Those of this name.
+    Kind(&'static str),
+    /// Those of this name in this phase.
+    KindIn(&'static str, Phase),
+    Dns(DnsFault),
+    Upgrade(UpgradeFault),
+    /// A status in the range.
+    Status(RangeInclusive<u16>),
+    /// A status in the range from a server that names itself so.
+    StatusFrom(RangeInclusive<u16>, &'static str),
+    /// A close code in the range.
+    Closed(RangeInclusive<u16>),
+}
+
+impl Case {
+    fn fits(&self, failure: &Failure) -> bool {
+        match (self, &failure.kind) {
+            (Self::Dns(wanted), FailureKind::Dns(fault)) => wanted == fault,
+            (Self::Upgrade(wanted), FailureKind::UpgradeInvalid(fault)) => wanted == fault,
+            (Self::Status(range), FailureKind::UpgradeStatus(status)) => range.contains(status),
+            (Self::StatusFrom(range, name), FailureKind::UpgradeStatus(status)) => {
+                let server = failure.refusal.as_ref().and_then(|refusal| refusal.server.as_ref());
+                range.contains(status) && server.is_some_and(|server| server.to_lowercase().contains(name))
+            }
+            (Self::Closed(range), FailureKind::Closed { code, .. }) => range.contains(code),
+            (Self::KindIn(name, phase), kind) => *name == kind.name() && *phase == failure.phase,
+            (Self::Kind(name), kind) => *name == kind.name(),
+            _ => false,
+        }
+    }
+}
+
+const UNKNOWN: Row = Row {
+    case: Case::Kind(""),
+    headline: "The check failed",
+    hint: "Run `quorate check` against the URL to see where.",
+};
+
+const fn row(case: Case, headline: &'static str, hint: &'static str) -> Row {
+    Row { case, headline, hint }
+}
+
+const STATUS: &str = "The upgrade was answered with {} instead of 101";
+
+const PASS_UPGRADE: &str = "A proxy in front of the server probably does not pass the upgrade on. nginx needs \
+    `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and \
+    `proxy_set_header Connection \"upgrade\";` in this location.";
+
+const CERTIFICATE: &str = "Renew the certificate and have the server load the new file: a renewed certificate on disk \
+    is not served until the server or proxy reloads.";
+
+const SILENT: &str = "The connection is alive and the application behind it does not answer: a blocked event loop, a \
+    deadlock, exhausted workers, a stuck backend. Or it was never going to: socket.io ignores protocol pings, and some \
+    servers want a login first.";
+
+const TABLE: &[Row] = &[
+    // Names
+    row(
+        Case::Dns(DnsFault::NotFound),
+        "The name does not exist",
+        "The DNS record was removed, the domain expired, or the name is misspelt. Compare with the zone at the \
+         authoritative nameservers.",
+    ),
+    row(
+        Case::Dns(DnsFault::NoAddress),
+        "The name has no address",
+        "The name exists, but without A and AAAA records; a CNAME may lead to a name that has lost its own. Add the \
+         record back.",
+    ),
+    row(
+        Case::Dns(DnsFault::ServerFailure),
+        "The name could not be looked up",
+        "The nameservers gave an error. Check that the zone's authoritative nameservers answer, and that its DNSSEC \
+         signatures are valid.",
+    ),
+    row(
+        Case::Dns(DnsFault::Timeout),
+        "The name was not looked up in time",
+        "The nameservers did not answer. Where only one region fails, look at that region's own resolver; where all do, \
+         at the zone's authoritative nameservers.",
+    ),
+    // TCP
+    row(
+        Case::Kind("connection_refused"),
+        "The server refused the TCP connection",
+        "The process is not running, or listens on another port or address. Start it, and look in its log for why it \
+         stopped.",
+    ),
+    row(
+        Case::Kind("unreachable"),
+        "The network has no way to the server",
+        "A route is missing, the host is down, or a firewall rejects the traffic. Where only one region fails, its own \
+         network is to blame.",
+    ),
+    row(
+        Case::Kind("connect_timeout"),
+        "The server did not answer the TCP handshake in time",
+        "The host is down or a firewall drops the packets; or the server no longer accepts connections and its backlog \
+         is full, as when the process hangs.",
+    ),
+    row(
+        Case::Kind("connection_reset"),
+        "The connection was reset",
+        "The process crashed, or something between (a firewall, a load balancer out of connections) cut the connection. \
+         Look for restarts at this time and for connection limits.",
+    ),
+    // TLS
+    row(
+        Case::Kind("tls_handshake"),
+        "The TLS handshake failed",
+        "The port may speak plain ws://, or the server shares no TLS version or cipher with the agent (TLS 1.2 and 1.3). \
+         Check the listener's TLS settings.",
+    ),
+    row(
+        Case::Kind("tls_timeout"),
+        "The TLS handshake did not end in time",
+        "TCP was accepted and nothing came after it: the process hangs, is overloaded, or the port is not a TLS one.",
+    ),
+    row(Case::Kind("certificate_expired"), "The certificate is not valid today", CERTIFICATE),
+    row(
+        Case::Kind("certificate_name"),
+        "The certificate is for another name",
+        "The server shows another site's certificate, often the default one because no virtual host matches the name. \
+         Add the name to the certificate, or set `sni` where another name is meant.",
+    ),
+    row(
+        Case::Kind("certificate_untrusted"),
+        "The certificate is not trusted",
+        "It is self-signed, or the server does not send the intermediate certificates: configure the full chain. For a \
+         private authority, give the monitor its CA file.",
+    ),
+    // The upgrade, answered with another status
+    row(Case::StatusFrom(200..=200, "nginx"), STATUS, PASS_UPGRADE),
+    row(Case::StatusFrom(400..=400, "nginx"), STATUS, PASS_UPGRADE),
+    row(Case::StatusFrom(404..=404, "nginx"), STATUS, PASS_UPGRADE),
+    row(Case::StatusFrom(426..=426, "nginx"), STATUS, PASS_UPGRADE),
+    row(Case::StatusFrom(505..=505, "nginx"), STATUS, PASS_UPGRADE),
+    row(
+        Case::StatusFrom(520..=527, "cloudflare"),
+        STATUS,
+        "Cloudflare answered because it got no proper answer from the origin: 521 is refused, 522 a timeout, 523 \
+         unreachable, 525 and 526 TLS. Check the origin itself, and its firewall for Cloudflare's addresses.",
+    ),
+    row(
+        Case::Status(200..=299),
+        STATUS,
+        "An ordinary web page answered: the path is not the WebSocket endpoint, or a proxy dropped the `Upgrade` header \
+         on the way. Check the path and the proxy's WebSocket settings.",
+    ),
+    row(
+        Case::Status(300..=399),
+        STATUS,
+        "The server redirects, and WebSocket clients do not follow redirects. Use the address it redirects to: often \
+         wss:// for ws://, another host, or a slash at the end.",
+    ),
+    row(
+        Case::Status(400..=400),
+        STATUS,
+        "The server did not see a proper upgrade request: usually a proxy does not pass `Upgrade` and `Connection` on, \
+         or HTTP/1.1 was turned into 1.0. Some servers say so of a missing subprotocol or `Origin` too.",
+    ),
+    row(
+        Case::Status(401..=401),
+        STATUS,
+        "The server wants credentials: give the monitor an `Authorization` header or cookie, or renew the one it has.",
+    ),
+    row(
+        Case::Status(403..=403),
+        STATUS,
+        "The server or a web application firewall forbids it. Often it is the `Origin` check: set the monitor's `origin` \
+         to the site's own; otherwise allow the agents' addresses.",
+    ),
+    row(
+        Case::Status(404..=404),
+        STATUS,
+        "The path is wrong or the route is gone with a deployment. Some frameworks also say 404 when a proxy does not \
+         pass `Upgrade` on.",
+    ),
+    row(
+        Case::Status(426..=426),
+        STATUS,
+        "The server speaks WebSocket here but did not get the upgrade: a proxy or load balancer in front of it dropped \
+         `Upgrade` and `Connection`. In nginx set `proxy_http_version 1.1` and both headers.",
+    ),
+    row(
+        Case::Status(429..=429),
+        STATUS,
+        "The agent is being rate limited. Allow its address or its User-Agent (`quorate-agent/…`), or check less often.",
+    ),
+    row(
+        Case::Status(400..=499),
+        STATUS,
+        "The server refused this request. Compare path, headers, origin and subprotocol with those of a client that works.",
+    ),
+    row(
+        Case::Status(502..=502),
+        STATUS,
+        "A proxy is up and the server behind it is not: it refused the connection or broke it off. Restart the server, \
+         and check the address that the proxy uses.",
+    ),
+    row(
+        Case::Status(503..=503),
+        STATUS,
+        "The server or proxy has no capacity: all backends are down, a connection limit is reached (`limit_conn`), or \
+         it is in maintenance.",
+    ),
+    row(
+        Case::Status(504..=504),
+        STATUS,
+        "A proxy is up and the server behind it does not answer: that process hangs or is overloaded.",
+    ),
+    row(
+        Case::Status(505..=505),
+        STATUS,
+        "The request reached the server as HTTP/1.0. A proxy in between must speak HTTP/1.1 to it (nginx: \
+         `proxy_http_version 1.1`).",
+    ),
+    row(
+        Case::Status(500..=599),
+        STATUS,
+        "The server failed while it handled the upgrade. Its error log has the reason.",
+    ),
+    row(
+        Case::Kind("upgrade_status"),
+        STATUS,
+        "This is not a status that an upgrade should meet. See who answers on this port.",
+    ),
+    // The upgrade, answered wrongly
+    row(
+        Case::Upgrade(UpgradeFault::NotHttp),
+        "The answer to the upgrade is not HTTP",
+        "Another service listens on this port, or it speaks TLS where plain ws:// was used. Check port and scheme.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::HttpVersion),
+        "The upgrade was answered with another version of HTTP",
+        "A WebSocket upgrade is HTTP/1.1. A proxy in between speaks 1.0 or 2 here: set it to 1.1 for this path.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::HeadTooLarge),
+        "The answer to the upgrade has too large a head",
+        "The server sends headers without end, or far too many cookies.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::UpgradeHeader),
+        "The upgrade was accepted without the Upgrade header",
+        "A proxy strips hop-by-hop headers from the answer: switch its WebSocket support on. Browsers refuse such an \
+         answer.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::ConnectionHeader),
+        "The upgrade was accepted without the Connection header",
+        "A proxy strips hop-by-hop headers from the answer: switch its WebSocket support on. Browsers refuse such an \
+         answer.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::AcceptMissing),
+        "The upgrade was accepted without Sec-WebSocket-Accept",
+        "Whatever answered 101 is not a WebSocket server: a proxy, a mock or a captive portal. Browsers refuse such an \
+         answer.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::AcceptMismatch),
+        "The upgrade was accepted with a wrong Sec-WebSocket-Accept",
+        "Whatever answered 101 never computed the digest, or answered from a cache: no cache may stand in front of a \
+         WebSocket endpoint. Browsers refuse such an answer.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::Subprotocol),
+        "The server chose a subprotocol that was not offered",
+        "Offer the subprotocol in the monitor (`subprotocols`), or correct the server: browsers refuse such an answer.",
+    ),
+    row(
+        Case::Upgrade(UpgradeFault::Extension),
+        "The server switched on an extension that nobody asked for",
+        "The server must choose among the extensions that a client offers. Correct its compression settings: browsers \
+         refuse such an answer.",
+    ),
+    row(
+        Case::Kind("upgrade_timeout"),
+        "The upgrade was not answered in time",
+        "TCP was accepted and the application did not answer: it hangs, is suspended, or is overloaded. Restart it, and \
+         see what its workers wait for.",
+    ),
+    // The exchange
+    row(Case::Kind("reply_timeout"), "The server did not reply as expected in time", SILENT),
+    row(
+        Case::Kind("reply_mismatch"),
+        "The server sent messages, and none was the expected reply",
+        "The reply's form may have changed with a deployment, or the request is not understood any more. Compare the \
+         last message with what the monitor expects.",
+    ),
+    row(
+        Case::Closed(1000..=1000),
+        "The server closed the connection with {}",
+        "The server was done with the connection before it had answered: it may not accept what the monitor sends, or \
+         wants a login first.",
+    ),
+    row(
+        Case::Closed(1001..=1001),
+        "The server closed the connection with {}",
+        "The server is shutting down, as at a deployment. It should be back at once; where it is not, the new version \
+         did not start.",
+    ),
+    row(
+        Case::Closed(1002..=1003),
+        "The server closed the connection with {}",
+        "The server says that it was sent something it cannot take. A monitor's message may be of a kind it does not \
+         support, or a proxy damages frames.",
+    ),
+    row(
+        Case::Closed(1006..=1006),
+        "The server sent a close frame with {}",
+        "This code must never be sent (RFC 6455 section 7.4.1). A proxy that passes on how its own connection ended does \
+         so: look at the server behind it.",
+    ),
+    row(
+        Case::Closed(1007..=1007),
+        "The server closed the connection with {}",
+        "The server could not read the monitor's message. Check its text: encoding and form.",
+    ),
+    row(
+        Case::Closed(1008..=1008),
+        "The server closed the connection with {}",
+        "The server's policy refuses the monitor: look at authentication (an expired token), origin checks and rate \
+         limits.",
+    ),
+    row(
+        Case::Closed(1009..=1009),
+        "The server closed the connection with {}",
+        "The monitor's message is larger than the server takes.",
+    ),
+    row(
+        Case::Closed(1011..=1011),
+        "The server closed the connection with {}",
+        "The server hit an unexpected error while it handled the connection. Its error log has the reason.",
+    ),
+    row(
+        Case::Closed(1012..=1012),
+        "The server closed the connection with {}",
+        "The server restarts, as at a deployment. It should be back at once; where it is not, the new version did not \
+         start.",
+    ),
+    row(
+        Case::Closed(1013..=1013),
+        "The server closed the connection with {}",
+        "The server is overloaded and sheds connections. Add capacity, or find out what uses it up.",
+    ),
+    row(
+        Case::Closed(1014..=1014),
+        "The server closed the connection with {}",
+        "A gateway is up and the server behind it is not. Check that server.",
+    ),
+    row(
+        Case::Closed(4400..=4499),
+        "The server closed the connection with {}",
+        "The application's own code, in the manner of HTTP: 4401 and 4403 are about credentials, 4406 about the \
+         subprotocol, 4408 about an opening message that did not come, 4429 about too many.",
+    ),
+    row(
+        Case::Closed(3000..=4999),
+        "The server closed the connection with {}",
+        "The application's own code: its documentation says what it means. Often it is a login that is missing or too \
+         old.",
+    ),
+    row(
+        Case::Kind("closed"),
+        "The server closed the connection with {}",
+        "The server ended the connection before it had answered. Its log has the reason.",
+    ),
+    row(
+        Case::KindIn("dropped", Phase::Upgrade),
+        "The server closed the connection in the middle of the upgrade",
+        "The process crashed on the request, a proxy gave up on the server behind it, or this port is not HTTP at all. \
+         Look in the server's log for this request.",
+    ),
+    row(
+        Case::Kind("dropped"),
+        "The connection ended without a close frame",
+        "Browsers report this as 1006. The process died, or a proxy cut the connection: a load balancer's idle limit or \
+         nginx's `proxy_read_timeout` shorter than the keepalive. Look for crashes at this time.",
+    ),
+    row(
+        Case::Kind("protocol_violation"),
+        "The server broke the WebSocket protocol",
+        "A bug in the server, or a proxy that damages frames or switches compression on by itself. Clients close the \
+         connection here too.",
+    ),
+    row(
+        Case::Kind("too_large"),
+        "The server sent a message above the agent's limit",
+        "A check wants a small reply. Ask for less, or use an endpoint made for checks.",
+    ),
+    // The agent's own
+    row(
+        Case::Kind("egress_blocked"),
+        "The agent is not allowed to connect to this address",
+        "Its egress filter protects the network that it stands in. Where the target is meant, start the agent with \
+         `--egress private` or with the target's network.",
+    ),
+    row(
+        Case::Kind("agent_fault"),
+        "The agent could not make the check",
+        "This says nothing about the server. Correct the monitor where the text above names it; otherwise look at the \
+         agent's host: descriptors, memory, local firewall.",
+    ),
+];
+
+/// Names of statuses that an upgrade meets (RFC 9110 section 15, and Cloudflare's own).
+const STATUS_NAMES: &[(u16, &str)] = &[
+    (200, "OK"),
+    (204, "No Content"),
+    (301, "Moved Permanently"),
+    (302, "Found"),
+    (303, "See Other"),
+    (304, "Not Modified"),
+    (307, "Temporary Redirect"),
+    (308, "Permanent Redirect"),
+    (400, "Bad Request"),
+    (401, "Unauthorized"),
+    (403, "Forbidden"),
+    (404, "Not Found"),
+    (405, "Method Not Allowed"),
+    (407, "Proxy Authentication Required"),
+    (408, "Request Timeout"),
+    (410, "Gone"),
+    (421, "Misdirected Request"),
+    (426, "Upgrade Required"),
+    (429, "Too Many Requests"),
+    (431, "Request Header Fields Too Large"),
+    (500, "Internal Server Error"),
+    (501, "Not Implemented"),
+    (502, "Bad Gateway"),
+    (503, "Service Unavailable"),
+    (504, "Gateway Timeout"),
+    (505, "HTTP Version Not Supported"),
+    (520, "Unknown Error"),
+    (521, "Web Server Is Down"),
+    (522, "Connection Timed Out"),
+    (523, "Origin Is Unreachable"),
+    (524, "A Timeout Occurred"),
+    (525, "SSL Handshake Failed"),
+    (526, "Invalid SSL Certificate"),
+    (530, "Origin DNS Error"),
+];
+
+/// Names of close codes (RFC 6455 section 7.4 and IANA's registry).
+const CLOSE_CODE_NAMES: &[(u16, &str)] = &[
+    (1000, "normal closure"),
+    (1001, "going away"),
+    (1002, "protocol error"),
+    (1003, "unsupported data"),
+    (1005, "no code"),
+    (1006, "abnormal closure"),
+    (1007, "invalid data"),
+    (1008, "policy violation"),
+    (1009, "message too big"),
+    (1010, "extension missing"),
+    (1011, "internal error"),
+    (1012, "service restart"),
+    (1013, "try again later"),
+    (1014, "bad gateway"),
+    (1015, "TLS handshake"),
+    (3000, "unauthorized"),
+    (3003, "forbidden"),
+    (3008, "timeout"),
+];
+
+fn named(number: u16, names: &[(u16, &str)]) -> String {
+    match names.iter().find(|(known, _)| *known == number) {
+        Some((_, name)) => format!("{number} {name}"),
+        None => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::UpgradeRefusal;
+
+    fn every_kind() -> Vec<FailureKind> {
+        use FailureKind as Kind;
+        let dns = [DnsFault::NotFound, DnsFault::NoAddress, DnsFault::ServerFailure, DnsFault::Timeout];
+        let upgrade = [
+            UpgradeFault::NotHttp,
+            UpgradeFault::HttpVersion,
+            UpgradeFault::HeadTooLarge,
+            UpgradeFault::UpgradeHeader,
+            UpgradeFault::ConnectionHeader,
+            UpgradeFault::AcceptMissing,
+            UpgradeFault::AcceptMismatch,
+            UpgradeFault::Subprotocol,
+            UpgradeFault::Extension,
+        ];
+        let closed = |code| Kind::Closed { code, reason: String::new() };
+        let plain = [
+            Kind::ConnectionRefused,
+            Kind::Unreachable,
+            Kind::ConnectTimeout,
+            Kind::ConnectionReset,
+            Kind::TlsHandshake,
+            Kind::TlsTimeout,
+            Kind::CertificateExpired,
+            Kind::CertificateName,
+            Kind::CertificateUntrusted,
+            Kind::UpgradeTimeout,
+            Kind::ReplyTimeout,
+            Kind::ReplyMismatch,
+            Kind::Dropped,
+            Kind::ProtocolViolation,
+            Kind::TooLarge,
+            Kind::EgressBlocked,
+            Kind::AgentFault,
+        ];
+        dns.into_iter()
+            .map(Kind::Dns)
+            .chain(upgrade.into_iter().map(Kind::UpgradeInvalid))
+            .chain((0..1000).map(Kind::UpgradeStatus))
+            .chain(
+                [0, 999, 1004, 1016, 2000, 5000, u16::MAX]
+                    .into_iter()
+                    .chain(1000..1016)
+                    .chain(3000..4500)
+                    .map(closed),
+            )
+            .chain(plain)
+            .collect()
+    }
+
+    #[test]
+    fn every_failure_is_explained() {
+        let mut names: Vec<_> = Vec::new();
+        for kind in every_kind() {
+            let cause = explain(&Failure::new(kind.clone(), Phase::Exchange, "what was seen"));
+            assert_eq!(cause.kind, kind.name());
+            assert_ne!(cause.hint, UNKNOWN.hint, "{kind}");
+            assert!(cause.summary.ends_with(" (what was seen)"), "{}", cause.summary);
+            assert!(!cause.summary.contains("{}"), "{}", cause.summary);
+            names.push(kind.name());
+        }
+        for name in FailureKind::NAMES {
+            assert!(names.contains(&name), "{name} is not in the test");
+        }
+    }
+
+    /// A row that an earlier one hides is never read by anyone.
+    #[test]
+    fn every_row_is_reached() {
+        let servers = [None, Some("nginx/1.24.0"), Some("cloudflare")];
+        let mut reached = vec![false; TABLE.len()];
+        for kind in every_kind() {
+            for server in servers {
+                for phase in [Phase::Upgrade, Phase::Exchange] {
+                    let mut failure = Failure::new(kind.clone(), phase, "");
+                    failure.refusal = server.map(|server| UpgradeRefusal {
+                        status: 0,
+                        server: Some(server.to_owned()),
+                        body: String::new(),
+                    });
+                    let row = TABLE.iter().position(|row| row.case.fits(&failure)).unwrap();
+                    reached[row] = true;
+                }
+            }
+        }
+        let hidden: Vec<_> = reached.iter().enumerate().filter(|(_, reached)| !**reached).collect();
+        assert_eq!(hidden, [], "rows counted from zero");
+    }
+
+    #[test]
+    fn texts_fit_an_alert() {
+        for row in TABLE {
+            assert!(row.headline.len() <= 80 && !row.headline.ends_with('.'), "{}", row.headline);
+            assert!((40..=320).contains(&row.hint.len()) && row.hint.ends_with('.'), "{}", row.hint);
+            assert!(!row.hint.contains("  "), "{}", row.hint);
+        }
+    }
+
+    #[test]
+    fn summaries_read_well() {
+        let refusal =
+            |server: &str| UpgradeRefusal { status: 0, server: Some(server.into()), body: String::new() };
+        let closed = FailureKind::Closed { code: 1011, reason: "oops".into() };
+        for (kind, detail, server, summary, hint) in [
+            (
+                FailureKind::ConnectionRefused,
+                "nothing listens on 127.0.0.1:9000",
+                None,
+                "The server refused the TCP connection (nothing listens on 127.0.0.1:9000)",
+                "process is not running",
+            ),
+            (
+                FailureKind::UpgradeStatus(502),
+                "Server: nginx/1.24.0",
+                Some("nginx/1.24.0"),
+                "The upgrade was answered with 502 Bad Gateway instead of 101 (Server: nginx/1.24.0)",
+                "server behind it is not",
+            ),
+            (
+                FailureKind::UpgradeStatus(426),
+                "Server: nginx",
+                Some("nginx"),
+                "The upgrade was answered with 426 Upgrade Required instead of 101 (Server: nginx)",
+                "proxy_http_version 1.1",
+            ),
+            (
+                FailureKind::UpgradeStatus(418),
+                "",
+                None,
+                "The upgrade was answered with 418 instead of 101",
+                "refused this request",
+            ),
+            (
+                closed,
+                "the close frame says: oops",
+                None,
+                "The server closed the connection with 1011 internal error (the close frame says: oops)",
+                "error log",
+            ),
+        ] {
+            let mut failure = Failure::new(kind, Phase::Upgrade, detail);
+            failure.refusal = server.map(refusal);
+            let cause = explain(&failure);
+            assert_eq!(cause.summary, summary);
+            assert!(cause.hint.contains(hint), "{}", cause.hint);
+        }
+    }
 }

@@ -4,9 +4,11 @@
 //! disk, or both. A batch that has to go without an acknowledgement leaves a gap behind: an entry that says, signed,
 //! what is missing. Neighbouring gaps grow together, except one that is on its way.
 //!
-//! The first unit of an epoch that is handed out on a connection is preceded by a gap over everything before it. An
-//! aggregator that has all of it answers that it is stored already; one that was restored from an older copy would
-//! otherwise wait for ever for units that this agent was once told to forget.
+//! What is handed out on one connection has no holes: where units are missing that were acknowledged once, a gap over
+//! them goes ahead. An aggregator that has them answers that it is stored already; one that was restored from an older
+//! copy would otherwise wait for ever for units that this agent was told to forget.
+
+mod stored;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,8 +38,6 @@ pub(super) struct Location {
 #[derive(Debug)]
 pub(super) enum Next {
     Parcel(Parcel),
-    /// Nothing until this moment, because the aggregator was busy.
-    Later(Tick),
     /// The next unit is on disk: it was asked for, and its arrival will be told.
     OnDisk,
     Nothing,
@@ -58,9 +58,8 @@ pub(super) struct Queue {
     entries: BTreeMap<Key, Entry>,
     /// No entry below this one waits to be handed out.
     cursor: Key,
-    /// Epochs of which something was handed out on this connection.
-    introduced: BTreeSet<BootEpoch>,
-    held_until: Option<Tick>,
+    /// The ends of what was handed out on this connection, by epoch.
+    handed_to: BTreeMap<BootEpoch, (Sequence, Digest)>,
     /// Entries that are not on disk.
     pending: BTreeSet<Key>,
     pending_since: Option<Tick>,
@@ -102,8 +101,7 @@ impl Queue {
             aggregator,
             entries: BTreeMap::new(),
             cursor: Key::default(),
-            introduced: BTreeSet::new(),
-            held_until: None,
+            handed_to: BTreeMap::new(),
             pending: BTreeSet::new(),
             pending_since: None,
             pending_bytes: 0,
@@ -144,31 +142,30 @@ impl Queue {
     }
 
     /// The oldest unit that was not handed out yet on this connection.
-    pub(super) fn next(&mut self, now: Tick) -> Next {
-        if let Some(until) = self.held_until.filter(|until| *until > now) {
-            return Next::Later(until);
-        }
-        self.held_until = None;
+    pub(super) fn next(&mut self) -> Next {
         let Some((&key, entry)) = self.entries.range_mut(self.cursor..).find(|(_, entry)| !entry.handed)
         else {
             return Next::Nothing;
         };
         self.cursor = key;
-        if key.1 > Sequence(0) && self.introduced.insert(key.0) {
+        let (end, digest) = entry.end(key);
+        let handed_to = self.handed_to.entry(key.0).or_default();
+        let (expected, previous) = *handed_to;
+        if key.1 > expected {
+            *handed_to = (key.1, entry.previous);
             let gap = Gap {
                 resume: key.1,
                 resume_previous: entry.previous,
                 results: 0,
                 cause: GapCause::Forgotten,
             };
-            let start = (key.0, Sequence(0));
-            return match self.sign_gap(start, Digest::NONE, gap) {
-                Some(unit) => Next::Parcel(parcel(start, &unit, None)),
-                None => Next::Nothing,
-            };
+            return self.parcel_of_gap((key.0, expected), previous, gap);
         }
-        self.introduced.insert(key.0);
-        self.hand_out(key)
+        let next = self.hand_out(key);
+        if matches!(next, Next::Parcel(_)) && end > expected {
+            self.handed_to.insert(key.0, (end, digest));
+        }
+        next
     }
 
     fn hand_out(&mut self, key: Key) -> Next {
@@ -177,10 +174,7 @@ impl Queue {
             Body::Gap(gap) => {
                 let (gap, previous) = (*gap, entry.previous);
                 entry.handed = true;
-                match self.sign_gap(key, previous, gap) {
-                    Some(unit) => Next::Parcel(parcel(key, &unit, None)),
-                    None => Next::Nothing,
-                }
+                self.parcel_of_gap(key, previous, gap)
             }
             Body::Batch { bytes, signed_at, .. } => {
                 let Some(unit) = bytes.clone() else {
@@ -203,13 +197,12 @@ impl Queue {
             entry.handed = false;
         }
         self.cursor = Key::default();
-        self.introduced.clear();
-        self.held_until = None;
+        self.handed_to.clear();
     }
 
     /// The aggregator's word on a unit that was handed out. One that was not, or that is gone, is passed over.
     pub(super) fn settle(&mut self, key: Key, verdict: AckVerdict, now: Tick) {
-        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.handed) else { return };
+        let Some(entry) = self.entries.get(&key).filter(|entry| entry.handed) else { return };
         match verdict {
             AckVerdict::Stored => {
                 self.remove(key);
@@ -218,11 +211,7 @@ impl Queue {
                 self.remove(key);
             }
             AckVerdict::Refused => self.lose(key, GapCause::Refused, now),
-            AckVerdict::Busy => {
-                entry.handed = false;
-                self.cursor = self.cursor.min(key);
-                self.held_until = Some(now.after(limits::BUSY_PAUSE));
-            }
+            AckVerdict::Busy => {}
         }
     }
 
@@ -235,186 +224,6 @@ impl Queue {
     pub(super) fn disk_bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.bytes).sum()
     }
-
-    // --- the disk's side
-
-    /// Since when something waits to be written, and how many bytes of it there are.
-    pub(super) fn pending(&self) -> Option<(Tick, usize)> {
-        self.pending_since.map(|since| (since, self.pending_bytes))
-    }
-
-    /// The oldest units that are not on disk, about so many bytes of them and at least one.
-    pub(super) fn writes(&self, bytes_max: usize) -> Vec<Write> {
-        let mut bytes = 0;
-        let mut writes = Vec::new();
-        for key in &self.pending {
-            let Some(entry) = self.entries.get(key) else { continue };
-            let (unit, results) = match &entry.body {
-                Body::Batch { bytes: Some(unit), results, .. } => (Arc::clone(unit), *results),
-                Body::Batch { bytes: None, .. } => continue,
-                Body::Gap(gap) => match self.sign_gap(*key, entry.previous, *gap) {
-                    Some(unit) => (unit, 0),
-                    None => continue,
-                },
-            };
-            bytes += unit.len();
-            writes.push(Write { key: *key, unit, results, stamp: entry.stamp });
-            if bytes >= bytes_max {
-                break;
-            }
-        }
-        writes
-    }
-
-    /// A unit is on disk, and will be after a power cut.
-    pub(super) fn written(&mut self, write: &Write, location: Location) {
-        let Some(entry) = self.entries.get_mut(&write.key).filter(|entry| entry.stamp == write.stamp) else {
-            return;
-        };
-        entry.location = Some(location);
-        if self.pending.remove(&write.key)
-            && let Body::Batch { bytes, .. } = &mut entry.body
-        {
-            self.pending_bytes = self.pending_bytes.saturating_sub(write.unit.len());
-            if self.cached_bytes + write.unit.len() > limits::SPOOL_CACHE_BYTES_MAX {
-                *bytes = None;
-            } else {
-                self.cached_bytes += write.unit.len();
-            }
-        }
-        self.segments.entry(location.segment).or_default().live += 1;
-        if self.pending.is_empty() {
-            self.pending_since = None;
-        }
-    }
-
-    /// Where the unit that was asked for stands, and those behind it that are on disk alone. None where nothing was
-    /// asked for; empty where it is not needed any more.
-    pub(super) fn reads(&mut self, bytes_max: usize) -> Option<Vec<(Key, Location)>> {
-        let wanted = self.wanted.take()?;
-        let mut reads = Vec::new();
-        let mut bytes = 0;
-        for (key, entry) in self.entries.range(wanted..) {
-            match (&entry.body, entry.location) {
-                (Body::Batch { bytes: None, .. }, Some(location)) if bytes < bytes_max && !entry.handed => {
-                    bytes += location.bytes;
-                    reads.push((*key, location));
-                }
-                (Body::Batch { .. } | Body::Gap(_), _) => break,
-            }
-        }
-        Some(reads)
-    }
-
-    /// A unit was read from disk.
-    pub(super) fn loaded(&mut self, key: Key, unit: &[u8]) {
-        if let Some(Entry { body: Body::Batch { bytes: bytes @ None, .. }, .. }) = self.entries.get_mut(&key)
-        {
-            *bytes = Some(unit.into());
-            self.cached_bytes += unit.len();
-        }
-    }
-
-    /// A unit could not be read from disk.
-    pub(super) fn unreadable(&mut self, key: Key, now: Tick) {
-        let gone =
-            self.entries.get(&key).is_some_and(|entry| matches!(entry.body, Body::Batch { bytes: None, .. }));
-        if gone {
-            self.counts.records_torn += 1;
-            self.lose(key, GapCause::SpoolDamaged, now);
-        }
-    }
-
-    /// A segment has so many bytes.
-    pub(super) fn segment_has(&mut self, segment: u64, bytes: u64) {
-        self.segments.entry(segment).or_default().bytes = bytes;
-    }
-
-    /// A segment's file is gone, or was never made.
-    pub(super) fn segment_gone(&mut self, segment: u64) {
-        self.segments.remove(&segment);
-    }
-
-    /// Segments of which nothing is needed any more.
-    pub(super) fn dead_segments(&self) -> Vec<(u64, u64)> {
-        let dead = self.segments.iter().filter(|(_, segment)| segment.live == 0);
-        dead.map(|(id, segment)| (*id, segment.bytes)).collect()
-    }
-
-    /// Gives up oldest segments until all others have at most so many bytes: their batches become gaps. The files are
-    /// the caller's to delete.
-    pub(super) fn make_room(&mut self, bytes_max: u64, now: Tick) -> Vec<u64> {
-        let mut doomed = Vec::new();
-        while self.disk_bytes() > bytes_max
-            && let Some((&oldest, _)) = self.segments.first_key_value()
-        {
-            let inside = |entry: &Entry| entry.location.is_some_and(|location| location.segment == oldest);
-            let keys: Vec<Key> =
-                self.entries.iter().filter(|(_, entry)| inside(entry)).map(|(key, _)| *key).collect();
-            for key in keys {
-                if self.is_batch(&key) {
-                    self.lose(key, GapCause::SpoolFull, now);
-                } else {
-                    self.unwritten(key, now);
-                }
-            }
-            self.segments.remove(&oldest);
-            doomed.push(oldest);
-        }
-        doomed
-    }
-
-    // --- after a start
-
-    /// Takes up a unit found on disk. A gap takes the place of what it covers.
-    pub(super) fn restore(&mut self, unit: &SignedUnit, results: u32, location: Location) {
-        let place = *unit.place();
-        let key = (place.epoch, place.sequence);
-        let body = match unit.as_bytes().first() {
-            Some(2) => match unit.content() {
-                Ok(Content::Gap(gap)) => Body::Gap(gap),
-                Ok(Content::Batch(_)) | Err(_) => return,
-            },
-            _ => Body::Batch { bytes: None, digest: unit.digest(), results, signed_at: None },
-        };
-        if let Body::Gap(gap) = &body {
-            let covered: Vec<Key> =
-                self.entries.range(key..(place.epoch, gap.resume)).map(|(key, _)| *key).collect();
-            for key in covered {
-                self.remove(key);
-            }
-        }
-        self.remove(key);
-        self.insert(key, body, place.previous, Some(location), Tick::default());
-    }
-
-    /// Puts a gap wherever units are missing between two others, with the number of results known to be lost there.
-    pub(super) fn fill_holes(&mut self, lost: &BTreeMap<Key, u64>, now: Tick) {
-        let mut holes = Vec::new();
-        for (key, results) in lost {
-            let is_first = self.entries.range((key.0, Sequence(0))..*key).next().is_none();
-            if let Some(entry) = self.entries.get(key).filter(|_| is_first && key.1 > Sequence(0)) {
-                let cause = GapCause::SpoolDamaged;
-                let gap = Gap { resume: key.1, resume_previous: entry.previous, results: *results, cause };
-                holes.push(((key.0, Sequence(0)), Digest::NONE, gap));
-            }
-        }
-        for ((before, entry), (after, follower)) in self.entries.iter().zip(self.entries.iter().skip(1)) {
-            let (resume, digest) = entry.end(*before);
-            if before.0 == after.0 && resume < after.1 {
-                let results = lost.get(after).copied().unwrap_or(0);
-                let cause =
-                    if lost.contains_key(after) { GapCause::SpoolDamaged } else { GapCause::Forgotten };
-                let gap = Gap { resume: after.1, resume_previous: follower.previous, results, cause };
-                holes.push(((before.0, resume), digest, gap));
-            }
-        }
-        for (key, previous, gap) in holes {
-            self.insert(key, Body::Gap(gap), previous, None, now);
-        }
-    }
-
-    // --- within
 
     fn is_batch(&self, key: &Key) -> bool {
         self.entries.get(key).is_some_and(|entry| matches!(entry.body, Body::Batch { .. }))
@@ -501,6 +310,13 @@ impl Queue {
             self.unwritten(before, now);
         } else {
             self.insert(key, Body::Gap(gap), entry.previous, None, now);
+        }
+    }
+
+    fn parcel_of_gap(&self, key: Key, previous: Digest, gap: Gap) -> Next {
+        match self.sign_gap(key, previous, gap) {
+            Some(unit) => Next::Parcel(parcel(key, &unit, None)),
+            None => Next::Nothing,
         }
     }
 

@@ -65,8 +65,15 @@ struct Recovery {
 impl Recovery {
     fn segment(&mut self, folder: &Path, segment: u64, queue: &mut Queue) -> Result<(), SpoolError> {
         let path = segment_path(folder, segment);
-        let file =
-            fs::read(&path).map_err(|error| SpoolError::Folder { folder: folder.to_owned(), error })?;
+        let file = match fs::read(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a spool segment cannot be read and is passed over");
+                queue.counts.records_torn += 1;
+                self.lost_here.get_or_insert(0);
+                return Ok(());
+            }
+        };
         let Some(scan) = segment::scan(&file) else {
             // A start that was cut off before the first record leaves less than the header.
             let is_start = segment::FILE_HEADER.starts_with(&file);

@@ -1,0 +1,252 @@
+//! What is said and expected on the open connection, and the closing handshake.
+
+use std::collections::VecDeque;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use quorate_proto::{Failure, FailureKind, Matcher, Micros, Phase, Step, limits as protocol, outcome::cut};
+use tokio::time::timeout;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Bytes, Message,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+
+use super::{
+    classify, expand::Placeholders, matcher::Pattern, plan::Plan, progress::Progress, quote,
+    transport::Transport,
+};
+use crate::{
+    clock::{Tick, tick},
+    limits,
+};
+
+/// An open WebSocket connection, and what it has received that nobody asked for yet.
+pub(crate) struct Socket {
+    stream: WebSocketStream<Transport>,
+    kept: VecDeque<(Bytes, Tick)>,
+    sent: Option<Tick>,
+}
+
+/// What one frame brought.
+enum Event {
+    Data(Bytes),
+    Ping,
+    Pong(Bytes),
+}
+
+impl Socket {
+    /// Takes over a connection after its upgrade; `first` came behind the response's head.
+    pub(crate) async fn new(transport: Transport, first: Vec<u8>) -> Self {
+        let configuration = WebSocketConfig::default()
+            .read_buffer_size(limits::READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(limits::WRITE_BUFFER_BYTES_MAX)
+            .max_message_size(Some(limits::MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(limits::MESSAGE_BYTES_MAX));
+        let stream =
+            WebSocketStream::from_partially_read(transport, first, Role::Client, Some(configuration)).await;
+        Self { stream, kept: VecDeque::new(), sent: None }
+    }
+
+    /// Takes all steps, one after the other. Takes as long as it takes: the caller has the deadline.
+    pub(crate) async fn run(&mut self, plan: &Plan, progress: &mut Progress) -> Result<(), Failure> {
+        for step in &plan.steps {
+            match step {
+                Step::Send { text } => {
+                    let text = plan.placeholders.fill(text);
+                    self.send(Message::text(text), progress).await?;
+                }
+                Step::Expect { matcher, within } => {
+                    let waiting = self.expect(matcher, &plan.placeholders, progress);
+                    let within = *within;
+                    self::within(within, waiting).await.unwrap_or_else(|| Err(in_vain(progress, within)))?;
+                }
+                Step::Ping { within } => {
+                    let waiting = self.ping(progress);
+                    let within = *within;
+                    self::within(within, waiting).await.unwrap_or_else(|| Err(in_vain(progress, within)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, message: Message, progress: &mut Progress) -> Result<(), Failure> {
+        progress.wait_for("the server did not take our message");
+        self.sent = Some(tick());
+        let Err(error) = self.stream.send(message).await else {
+            self.stream.get_ref().acknowledge_at_once();
+            return Ok(());
+        };
+        // A server that closes in the middle says why before it does: what it said is worth more than the broken pipe.
+        for _ in 0..limits::FRAMES_SKIPPED_MAX {
+            match self.stream.next().await {
+                Some(Ok(Message::Close(frame))) => return Err(self.closed(frame, progress)),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+        Err(progress.fail(classify::websocket(&error)))
+    }
+
+    async fn expect(
+        &mut self,
+        matcher: &Matcher,
+        placeholders: &Placeholders,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let pattern = Pattern::new(matcher, placeholders)
+            .map_err(|error| progress.fail((FailureKind::AgentFault, error.to_string())))?;
+        progress.wait_for(format!("no message {} came", pattern.describe()));
+        while let Some((message, arrived)) = self.kept.pop_front() {
+            if pattern.matches(&message) {
+                self.matched(arrived, progress);
+                return Ok(());
+            }
+            progress.waiting().skip(&message);
+        }
+        loop {
+            match self.next(progress).await? {
+                Event::Data(message) if pattern.matches(&message) => {
+                    self.matched(tick(), progress);
+                    return Ok(());
+                }
+                Event::Data(message) => progress.waiting().skip(&message),
+                Event::Ping | Event::Pong(_) => progress.waiting().controls += 1,
+            }
+        }
+    }
+
+    async fn ping(&mut self, progress: &mut Progress) -> Result<(), Failure> {
+        let mut payload = [0; 8];
+        if aws_lc_rs::rand::fill(&mut payload).is_err() {
+            let detail = "the system gave no random bytes".to_owned();
+            return Err(progress.fail((FailureKind::AgentFault, detail)));
+        }
+        let payload = Bytes::copy_from_slice(&payload);
+        self.send(Message::Ping(payload.clone()), progress).await?;
+        progress.wait_for("no pong with our payload came");
+        loop {
+            match self.next(progress).await? {
+                Event::Pong(echoed) if echoed == payload => {
+                    self.matched(tick(), progress);
+                    return Ok(());
+                }
+                Event::Data(message) => {
+                    progress.waiting().skip(&message);
+                    // A later step may be waiting for it.
+                    if self.kept.len() < limits::MESSAGES_KEPT_MAX {
+                        self.kept.push_back((message, tick()));
+                    }
+                }
+                Event::Ping | Event::Pong(_) => progress.waiting().controls += 1,
+            }
+        }
+    }
+
+    fn matched(&self, arrived: Tick, progress: &mut Progress) {
+        if let Some(sent) = self.sent {
+            progress.round_trip(arrived.since(sent));
+        }
+    }
+
+    /// Waits for the next frame, unless too many have been skipped.
+    async fn next(&mut self, progress: &mut Progress) -> Result<Event, Failure> {
+        let received = self.stream.get_ref().received();
+        let waiting = progress.waiting();
+        if waiting.messages + waiting.controls >= limits::FRAMES_SKIPPED_MAX {
+            let detail = format!("{}, {}", waiting.missing(), waiting.came());
+            return Err(progress.fail((FailureKind::ReplyMismatch, detail)));
+        }
+        if received > limits::RECEIVED_BYTES_MAX {
+            let detail = format!("{} in {received} bytes, {}", waiting.missing(), waiting.came());
+            return Err(progress.fail((FailureKind::ReplyMismatch, detail)));
+        }
+        match self.stream.next().await {
+            Some(Ok(Message::Text(text))) => Ok(Event::Data(text.into())),
+            Some(Ok(Message::Binary(bytes))) => Ok(Event::Data(bytes)),
+            Some(Ok(Message::Pong(payload))) => Ok(Event::Pong(payload)),
+            // `Frame` is never read, only written.
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(Event::Ping),
+            Some(Ok(Message::Close(frame))) => Err(self.closed(frame, progress)),
+            Some(Err(error)) => Err(self.broken(&error, progress)),
+            None => Err(self.broken(&tungstenite::Error::ConnectionClosed, progress)),
+        }
+    }
+
+    fn broken(&self, error: &tungstenite::Error, progress: &mut Progress) -> Failure {
+        let (kind, mut detail) = classify::websocket(error);
+        if matches!(kind, FailureKind::Dropped | FailureKind::ConnectionReset) {
+            let waiting = progress.waiting();
+            detail = format!("{detail}; {} before, {}", waiting.missing(), waiting.came());
+        }
+        progress.fail((kind, detail))
+    }
+
+    /// The failure of a close frame that came before the steps were done.
+    fn closed(&self, frame: Option<CloseFrame>, progress: &Progress) -> Failure {
+        let (code, reason) = match &frame {
+            None => (1005, String::new()),
+            Some(frame) => (u16::from(frame.code), quote::quote(&frame.reason)),
+        };
+        // The library puts 1002 in place of a code that must not be sent.
+        let sent = self.stream.get_ref().close_code_received().filter(|_| code == 1002).unwrap_or(code);
+        let reason = if sent == code { cut(reason, protocol::CLOSE_REASON_BYTES_MAX) } else { String::new() };
+        let said = match (frame.is_some(), reason.is_empty()) {
+            (false, _) => "the close frame has no code".to_owned(),
+            (true, true) => "the close frame gives no reason".to_owned(),
+            (true, false) => format!("the close frame says: {reason}"),
+        };
+        progress.fail((FailureKind::Closed { code: sent, reason }, said))
+    }
+
+    /// The closing handshake: says goodbye, and waits a little for the server's. Whether it comes does not decide anything.
+    pub(crate) async fn close(&mut self, progress: &mut Progress) {
+        progress.enter(Phase::Close, "no close frame came");
+        let closing = async {
+            if self.stream.send(Message::Close(Some(goodbye()))).await.is_err() {
+                return None;
+            }
+            self.stream.get_ref().acknowledge_at_once();
+            for _ in 0..limits::FRAMES_SKIPPED_MAX {
+                match self.stream.next().await? {
+                    Ok(Message::Close(frame)) => {
+                        return Some(frame.map_or(1005, |frame| u16::from(frame.code)));
+                    }
+                    Ok(_) => {}
+                    Err(_) => return None,
+                }
+            }
+            None
+        };
+        progress.facts.close_code = timeout(limits::CLOSE_WAIT.into(), closing).await.ok().flatten();
+        progress.leave();
+    }
+
+    /// Says goodbye without waiting for anything, so that a check that failed is not one more 1006 in the server's own
+    /// statistics.
+    pub(crate) fn part(mut self) {
+        let _ = self.stream.send(Message::Close(Some(goodbye()))).now_or_never();
+    }
+}
+
+fn goodbye() -> CloseFrame {
+    CloseFrame { code: CloseCode::Normal, reason: "".into() }
+}
+
+/// Waits for at most a step's own span, where it has one; none is the check's deadline, which stands around all of this.
+async fn within<T>(span: Option<Micros>, future: impl Future<Output = T>) -> Option<T> {
+    match span {
+        None => Some(future.await),
+        Some(span) => timeout(span.into(), future).await.ok(),
+    }
+}
+
+fn in_vain(progress: &Progress, within: Option<Micros>) -> Failure {
+    let span = within.unwrap_or_default();
+    progress
+        .waited(span)
+        .unwrap_or_else(|| progress.fail((FailureKind::ReplyTimeout, format!("nothing came within {span}"))))
+}

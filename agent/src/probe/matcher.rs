@@ -1,0 +1,166 @@
+//! Whether a message is the one that a step waits for.
+
+use quorate_proto::Matcher;
+use regex_lite::{Regex, RegexBuilder};
+use serde_json::{Number, Value};
+
+use super::{expand::Placeholders, quote::quote};
+use crate::limits;
+
+/// A matcher with its placeholders filled, ready to be used.
+pub(crate) enum Pattern {
+    Any,
+    Json { pointer: String, value: Value },
+    Contains(String),
+    Regex(Regex),
+}
+
+/// Why a matcher makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PatternError {
+    #[error("`{value}` is not JSON: {error} (a text wants quotes)")]
+    Json { value: String, error: serde_json::Error },
+    #[error("`{0}` is not a JSON pointer: one is empty or starts with `/` (RFC 6901)")]
+    Pointer(String),
+    #[error("`{pattern}` is not a regular expression: {error}")]
+    Regex { pattern: String, error: regex_lite::Error },
+}
+
+impl Pattern {
+    pub(crate) fn new(matcher: &Matcher, placeholders: &Placeholders) -> Result<Self, PatternError> {
+        Ok(match matcher {
+            Matcher::Any => Self::Any,
+            Matcher::Contains(text) => Self::Contains(placeholders.fill(text)),
+            Matcher::Regex(pattern) => {
+                let filled = placeholders.fill(pattern);
+                let regex = RegexBuilder::new(&filled).size_limit(limits::REGEX_BYTES_MAX).build();
+                Self::Regex(regex.map_err(|error| PatternError::Regex { pattern: quote(pattern), error })?)
+            }
+            Matcher::JsonEquals { pointer, value } => {
+                let filled = placeholders.fill(value);
+                let parsed = serde_json::from_str(&filled)
+                    .map_err(|error| PatternError::Json { value: quote(value), error })?;
+                let pointer = placeholders.fill(pointer);
+                if !(pointer.is_empty() || pointer.starts_with('/')) {
+                    return Err(PatternError::Pointer(quote(&pointer)));
+                }
+                Self::Json { pointer, value: parsed }
+            }
+        })
+    }
+
+    /// Whether a message, text or binary, is the one.
+    pub(crate) fn matches(&self, message: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Contains(text) => String::from_utf8_lossy(message).contains(text.as_str()),
+            Self::Regex(regex) => regex.is_match(&String::from_utf8_lossy(message)),
+            Self::Json { pointer, value } => serde_json::from_slice::<Value>(message)
+                .is_ok_and(|message| message.pointer(pointer).is_some_and(|found| equals(found, value))),
+        }
+    }
+
+    /// What is waited for, after "no message ".
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Any => "of any kind".to_owned(),
+            Self::Contains(text) => format!("containing {:?}", quote(text)),
+            Self::Regex(regex) => format!("matching /{}/", quote(regex.as_str())),
+            Self::Json { pointer, value } if pointer.is_empty() => {
+                format!("equal to {}", quote(&value.to_string()))
+            }
+            Self::Json { pointer, value } => {
+                format!("with {} = {}", quote(pointer), quote(&value.to_string()))
+            }
+        }
+    }
+}
+
+/// Equality of JSON values in which `1`, `1.0` and `1e0` are one number.
+fn equals(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => equal_numbers(left, right),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equals(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, left)| right.get(key).is_some_and(|right| equals(left, right)))
+        }
+        (left, right) => left == right,
+    }
+}
+
+/// Integers are compared as integers: as floating point, neighbours above 2^53 would be equal.
+fn equal_numbers(left: &Number, right: &Number) -> bool {
+    left == right
+        || ((left.is_f64() || right.is_f64())
+            && left.as_f64().zip(right.as_f64()).is_some_and(|(left, right)| left == right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(matcher: Matcher) -> Pattern {
+        Pattern::new(&matcher, &Placeholders::random().unwrap()).unwrap()
+    }
+
+    fn json(pointer: &str, value: &str) -> Matcher {
+        Matcher::JsonEquals { pointer: pointer.into(), value: value.into() }
+    }
+
+    #[test]
+    fn messages_are_matched() {
+        for (matcher, message, matches) in [
+            (Matcher::Any, "", true),
+            (Matcher::Contains("pong".into()), "a pong b", true),
+            (Matcher::Contains("pong".into()), "PONG", false),
+            (Matcher::Regex("^id=[0-9]+$".into()), "id=42", true),
+            (Matcher::Regex("^id=[0-9]+$".into()), "id=x", false),
+            (json("/type", "\"pong\""), r#"{"type":"pong","x":1}"#, true),
+            (json("/type", "\"pong\""), r#"{"type":"ping"}"#, false),
+            (json("/type", "\"pong\""), r#"{"other":"pong"}"#, false),
+            (json("/type", "\"pong\""), "not json", false),
+            (json("", "[1,2]"), "[1.0, 2e0]", true),
+            (json("", "[1,2]"), "[1,2,3]", false),
+            (json("/a~1b/0", "null"), r#"{"a/b":[null]}"#, true),
+            (json("/n", "1"), r#"{"n":1.0}"#, true),
+            (json("/n", "1"), r#"{"n":"1"}"#, false),
+            (json("/n", "9007199254740993"), r#"{"n":9007199254740992}"#, false),
+            (json("/n", "-1"), r#"{"n":18446744073709551615}"#, false),
+            (json("/o", r#"{"a":{"b":2}}"#), r#"{"o":{"a":{"b":2.0}}}"#, true),
+            (json("/o", r#"{"a":1}"#), r#"{"o":{"a":1,"b":2}}"#, false),
+        ] {
+            assert_eq!(
+                pattern(matcher.clone()).matches(message.as_bytes()),
+                matches,
+                "{matcher:?} {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn binary_messages_are_matched_as_far_as_they_are_text() {
+        assert!(pattern(Matcher::Contains("ok".into())).matches(b"\xff\x00ok"));
+        assert!(!pattern(json("", "1")).matches(b"\xff"));
+    }
+
+    #[test]
+    fn a_message_of_deep_json_is_no_stack_overflow() {
+        assert!(!pattern(json("/a", "1")).matches("[".repeat(1 << 20).as_bytes()));
+    }
+
+    #[test]
+    fn what_is_waited_for_can_be_said() {
+        for (matcher, text) in [
+            (Matcher::Any, "of any kind"),
+            (Matcher::Contains("a\"b".into()), r#"containing "a\"b""#),
+            (Matcher::Regex("^a$".into()), "matching /^a$/"),
+            (json("/type", "\"pong\""), r#"with /type = "pong""#),
+            (json("", "[1]"), "equal to [1]"),
+        ] {
+            assert_eq!(pattern(matcher).describe(), text);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled.
+
+use data_encoding::BASE64;
+use quorate_proto::{MonitorSpec, Region, Step};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use url::{Host, Url};
+
+use super::{
+    expand::Placeholders,
+    matcher::{Pattern, PatternError},
+};
+
+/// One check, ready to run.
+pub(crate) struct Plan {
+    /// The host and port to connect to.
+    pub(crate) host: Host<String>,
+    pub(crate) port: u16,
+    /// What TLS needs; none for `ws://`.
+    pub(crate) tls: Option<TlsPlan>,
+    /// The request of the upgrade.
+    pub(crate) request: Vec<u8>,
+    /// The `Sec-WebSocket-Key` in it.
+    pub(crate) key: String,
+    /// The subprotocols offered in it.
+    pub(crate) offered: Vec<String>,
+    /// What is said and expected.
+    pub(crate) steps: Vec<Step>,
+    /// What the placeholders in the steps stand for.
+    pub(crate) placeholders: Placeholders,
+}
+
+/// What TLS needs.
+pub(crate) struct TlsPlan {
+    pub(crate) name: ServerName<'static>,
+    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
+    pub(crate) verify: bool,
+}
+
+/// What is wrong with a specification. None of it quotes a header's value or the URL's path, which may be secrets.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("the URL is not one: {0}")]
+    Url(#[from] url::ParseError),
+    #[error("the URL starts with {0}:// where ws:// or wss:// is wanted")]
+    Scheme(String),
+    #[error("the URL names no host")]
+    NoHost,
+    #[error("the URL has a fragment (#…), which a WebSocket URL must not have (RFC 6455 section 3)")]
+    Fragment,
+    #[error("`{0}` to connect to is not host:port")]
+    ConnectTo(String),
+    #[error("`{0}` is not a name or address that TLS can verify")]
+    ServerName(String),
+    #[error("the CA file holds no certificate in PEM")]
+    CaEmpty,
+    #[error("the CA file: {0}")]
+    Ca(String),
+    #[error("`{0}` is not a header's name")]
+    HeaderName(String),
+    #[error("the value of header {0} holds a line break or another character that a header cannot hold")]
+    HeaderValue(String),
+    #[error("header {0} belongs to the upgrade itself and cannot be set")]
+    HeaderReserved(String),
+    #[error("`{0}` is not a subprotocol's name (a token of RFC 9110)")]
+    Subprotocol(String),
+    #[error("step {step}: {error}")]
+    Pattern { step: usize, error: PatternError },
+    #[error("the system gave no random bytes")]
+    Random,
+    #[error("a list or text of the specification is above its limit")]
+    Limits,
+}
+
+/// Headers that make the upgrade what it is.
+const RESERVED: [&str; 8] = [
+    "upgrade",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+];
+
+impl Plan {
+    pub(crate) fn new(spec: &MonitorSpec, region: Option<&Region>) -> Result<Self, PlanError> {
+        if !spec.is_within_limits() {
+            return Err(PlanError::Limits);
+        }
+        let url = websocket_url(&spec.url)?;
+        let named = url.host().ok_or(PlanError::NoHost)?.to_owned();
+        let named_port = url.port_or_known_default().ok_or(PlanError::NoHost)?;
+        let (host, port) = match &spec.connect_to {
+            None => (named.clone(), named_port),
+            Some(text) => host_and_port(text).ok_or_else(|| PlanError::ConnectTo(text.clone()))?,
+        };
+        let tls = match url.scheme() {
+            "wss" => Some(tls_plan(spec, &named)?),
+            _ => None,
+        };
+        let placeholders = Placeholders::random().ok_or(PlanError::Random)?;
+        for (index, step) in spec.steps.iter().enumerate() {
+            if let Step::Expect { matcher, .. } = step {
+                Pattern::new(matcher, &placeholders)
+                    .map_err(|error| PlanError::Pattern { step: index + 1, error })?;
+            }
+        }
+        let key = random_key().ok_or(PlanError::Random)?;
+        let request = request(spec, &url, &key, region)?;
+        Ok(Self {
+            host,
+            port,
+            tls,
+            request,
+            key,
+            offered: spec.subprotocols.clone(),
+            steps: spec.steps.clone(),
+            placeholders,
+        })
+    }
+}
+
+fn websocket_url(text: &str) -> Result<Url, PlanError> {
+    let url: Url = text.parse()?;
+    match url.scheme() {
+        "ws" | "wss" => {}
+        other => return Err(PlanError::Scheme(other.to_owned())),
+    }
+    if url.fragment().is_some() {
+        return Err(PlanError::Fragment);
+    }
+    Ok(url)
+}
+
+/// Reads `host:port`, where the host may be a name, an IPv4 address in any spelling, or an IPv6 address in brackets.
+fn host_and_port(text: &str) -> Option<(Host<String>, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    Some((Host::parse(host).ok()?, port.parse().ok().filter(|&port| port != 0)?))
+}
+
+fn tls_plan(spec: &MonitorSpec, host: &Host<String>) -> Result<TlsPlan, PlanError> {
+    let text = match (&spec.sni, host) {
+        (Some(name), _) => name.clone(),
+        (None, Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
+        (None, Host::Ipv4(address)) => address.to_string(),
+        (None, Host::Ipv6(address)) => address.to_string(),
+    };
+    let name = ServerName::try_from(text.clone()).map_err(|_| PlanError::ServerName(text))?;
+    let extra_roots = match &spec.ca_pem {
+        None => Vec::new(),
+        Some(pem) => certificates(pem)?,
+    };
+    Ok(TlsPlan { name, extra_roots, verify: spec.verify_tls })
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PlanError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|error| PlanError::Ca(error.to_string()))?;
+    if found.is_empty() { Err(PlanError::CaEmpty) } else { Ok(found) }
+}
+
+/// `Sec-WebSocket-Key`: sixteen random bytes in base64 (RFC 6455 section 4.1).
+fn random_key() -> Option<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(BASE64.encode(&bytes))
+}
+
+fn request(spec: &MonitorSpec, url: &Url, key: &str, region: Option<&Region>) -> Result<Vec<u8>, PlanError> {
+    let mut head = Head::default();
+    let path = url.path();
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    head.text = format!("GET {path}{query} HTTP/1.1\r\n");
+    let has = |name: &str| spec.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
+    if !has("host") {
+        head.push("Host", &authority(url));
+    }
+    if !has("user-agent") {
+        head.push("User-Agent", &user_agent(region));
+    }
+    head.push("Upgrade", "websocket");
+    head.push("Connection", "Upgrade");
+    head.push("Sec-WebSocket-Key", key);
+    head.push("Sec-WebSocket-Version", "13");
+    if let Some(origin) = spec.origin.as_ref().filter(|_| !has("origin")) {
+        head.push_checked("Origin", origin)?;
+    }
+    if let Some(name) = spec.subprotocols.iter().find(|name| !is_token(name)) {
+        return Err(PlanError::Subprotocol(name.clone()));
+    }
+    if !spec.subprotocols.is_empty() {
+        head.push("Sec-WebSocket-Protocol", &spec.subprotocols.join(", "));
+    }
+    if !url.username().is_empty() && !has("authorization") {
+        let pair = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
+        head.push("Authorization", &format!("Basic {}", BASE64.encode(pair.as_bytes())));
+    }
+    for header in &spec.headers {
+        head.push_checked(&header.name, &header.value)?;
+    }
+    head.text.push_str("\r\n");
+    Ok(head.text.into_bytes())
+}
+
+/// The lines of a request's head.
+#[derive(Default)]
+struct Head {
+    text: String,
+}
+
+impl Head {
+    fn push(&mut self, name: &str, value: &str) {
+        for part in [name, ": ", value, "\r\n"] {
+            self.text.push_str(part);
+        }
+    }
+
+    /// Takes a line that someone configured, if it is one line.
+    fn push_checked(&mut self, name: &str, value: &str) -> Result<(), PlanError> {
+        if !is_token(name) {
+            return Err(PlanError::HeaderName(name.to_owned()));
+        }
+        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(PlanError::HeaderReserved(name.to_owned()));
+        }
+        if value.chars().any(|character| character.is_control() && character != '\t') {
+            return Err(PlanError::HeaderValue(name.to_owned()));
+        }
+        self.push(name, value.trim());
+        Ok(())
+    }
+}
+
+/// The `Host` header: the URL's host, and its port where it is not the scheme's own.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        None => host.to_owned(),
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
+fn user_agent(region: Option<&Region>) -> String {
+    let program = concat!("quorate-agent/", env!("CARGO_PKG_VERSION"));
+    match region {
+        None => program.to_owned(),
+        Some(region) => format!("{program} (region={region})"),
+    }
+}
+
+/// A token of RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Undoes the percent-encoding that the URL parser gave to a user name or password.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after
+            .first_chunk::<2>()
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (byte, hex) {
+            (b'%', Some(value)) => {
+                bytes.push(value);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_proto::{Matcher, monitor::Header};
+
+    use super::{super::tests::spec, *};
+
+    fn head(spec: &MonitorSpec) -> String {
+        let plan = Plan::new(spec, Some(&"eu-west".parse().unwrap())).unwrap();
+        String::from_utf8(plan.request).unwrap().replace(&plan.key, "KEY")
+    }
+
+    #[test]
+    fn the_request_is_what_the_rfc_wants() {
+        let mut spec = spec("ws://chat.example:80/a%20b?x=1&y=2");
+        spec.origin = Some("https://example.org".into());
+        spec.subprotocols = vec!["v2".into(), "v1".into()];
+        spec.headers = vec![Header { name: "X-Token".into(), value: "t0p".into() }];
+        assert_eq!(
+            head(&spec),
+            format!(
+                "GET /a%20b?x=1&y=2 HTTP/1.1\r\nHost: chat.example\r\n\
+                 User-Agent: quorate-agent/{} (region=eu-west)\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Key: KEY\r\nSec-WebSocket-Version: 13\r\nOrigin: https://example.org\r\n\
+                 Sec-WebSocket-Protocol: v2, v1\r\nX-Token: t0p\r\n\r\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[test]
+    fn host_and_credentials_come_from_the_url_unless_a_header_says_otherwise() {
+        assert!(head(&spec("ws://[::1]:8080")).contains("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n"));
+        assert!(head(&spec("ws://0x7f.1:8080")).contains("Host: 127.0.0.1:8080\r\n"));
+        assert!(head(&spec("ws://me:p%40ss@x.example/")).contains("Authorization: Basic bWU6cEBzcw==\r\n"));
+        let mut own = spec("ws://x.example/");
+        own.headers = vec![Header { name: "host".into(), value: "other.example".into() }];
+        let head = head(&own);
+        assert!(head.contains("host: other.example\r\n") && !head.contains("Host: x.example"), "{head}");
+    }
+
+    #[test]
+    fn where_to_connect_is_the_urls_host_or_what_overrides_it() {
+        for (url, connect_to, host, port) in [
+            ("ws://x.example", None, "x.example", 80),
+            ("wss://x.example", None, "x.example", 443),
+            ("wss://x.example:8443", Some("10.0.0.1:9443"), "10.0.0.1", 9443),
+            ("wss://x.example", Some("2130706433:9443"), "127.0.0.1", 9443),
+            ("wss://x.example", Some("[::1]:1"), "[::1]", 1),
+        ] {
+            let spec = MonitorSpec { connect_to: connect_to.map(str::to_owned), ..spec(url) };
+            let plan = Plan::new(&spec, None).unwrap();
+            assert_eq!((plan.host.to_string().as_str(), plan.port), (host, port), "{url} {connect_to:?}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let header = |name: &str, value: &str| {
+            let headers = vec![Header { name: name.into(), value: value.into() }];
+            MonitorSpec { headers, ..spec("ws://x.example") }
+        };
+        let expect = |matcher| {
+            let steps = vec![Step::Ping { within: None }, Step::Expect { matcher, within: None }];
+            MonitorSpec { steps, ..spec("ws://x.example") }
+        };
+        for (spec, why) in [
+            (spec("http://x.example"), "http:// where ws://"),
+            (spec("ws://"), "the URL is not one"),
+            (spec("ws://x.example/#top"), "fragment"),
+            (MonitorSpec { connect_to: Some("x".into()), ..spec("ws://x.example") }, "not host:port"),
+            (MonitorSpec { connect_to: Some("x:0".into()), ..spec("ws://x.example") }, "not host:port"),
+            (MonitorSpec { sni: Some("a b".into()), ..spec("wss://x.example") }, "TLS can verify"),
+            (MonitorSpec { ca_pem: Some("".into()), ..spec("wss://x.example") }, "no certificate"),
+            (MonitorSpec { subprotocols: vec!["a,b".into()], ..spec("ws://x.example") }, "subprotocol"),
+            (header("X Y", "z"), "not a header's name"),
+            (header("X-Y", "a\r\nEvil: yes"), "line break"),
+            (header("connection", "close"), "belongs to the upgrade"),
+            (expect(Matcher::Regex("(".into())), "step 2"),
+            (expect(Matcher::JsonEquals { pointer: "/a".into(), value: "pong".into() }), "step 2"),
+            (expect(Matcher::JsonEquals { pointer: "a".into(), value: "1".into() }), "step 2"),
+        ] {
+            let error = Plan::new(&spec, None).err().expect(why).to_string();
+            assert!(error.contains(why), "{error} / {why}");
+            assert!(!error.contains("Evil"), "{error}");
+        }
+    }
+}

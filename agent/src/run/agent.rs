@@ -1,0 +1,240 @@
+//! The agent's state, and what each happening does to it. Nothing here waits.
+
+use quorate_proto::{
+    CheckResult, Micros, WallMicros,
+    frame::{Health, Welcome},
+};
+use tokio::sync::watch;
+
+use super::{
+    checks::{Checks, Confirmation, Finished},
+    sooner,
+};
+use crate::{
+    clock::{self, Tick},
+    health::{Facts, Vitals},
+    limits,
+    schedule::{Moment, Schedule},
+    sign::{Circumstances, Signed, Signer},
+    spool::Spool,
+    state::Assigned,
+    uplink::Event,
+};
+
+pub(super) struct Agent {
+    pub(super) checks: Checks,
+    schedule: Schedule,
+    signer: Signer,
+    spool: Spool,
+    vitals: Vitals,
+    report: watch::Sender<Health>,
+    keep: watch::Sender<Assigned>,
+    connected: bool,
+    /// Whether nobody decides on what is signed at present.
+    behind: bool,
+    spool_failing: bool,
+    skipped: u64,
+}
+
+impl Agent {
+    pub(super) fn new(
+        signer: Signer,
+        spool: Spool,
+        checks: Checks,
+        report: watch::Sender<Health>,
+        keep: watch::Sender<Assigned>,
+        assigned: Assigned,
+    ) -> Self {
+        let moment = now();
+        let mut schedule = Schedule::default();
+        schedule.set(assigned.revision, assigned.assignments, moment);
+        let mut agent = Self {
+            checks,
+            schedule,
+            signer,
+            spool,
+            vitals: Vitals::new(moment.tick),
+            report,
+            keep,
+            connected: false,
+            behind: true,
+            spool_failing: false,
+            skipped: 0,
+        };
+        agent.tell_health(false);
+        agent
+    }
+
+    /// Does what is due: starts checks, closes a batch. Gives how long there is nothing to do.
+    pub(super) fn step(&mut self) -> Option<Micros> {
+        let moment = now();
+        while self.checks.has_room()
+            && let Some(due) = self.schedule.take_due(moment)
+        {
+            self.vitals.started(due.lag);
+            self.checks.start(due.spec, due.revision);
+        }
+        if self.signer.deadline().is_some_and(|deadline| deadline <= moment.tick) {
+            self.flush(moment);
+        }
+        let wait = |deadline: Tick| deadline.since(moment.tick);
+        let schedule = self.schedule.deadline().filter(|_| self.checks.has_room());
+        sooner(schedule.map(wait), self.signer.deadline().map(wait))
+    }
+
+    pub(super) fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Welcome(welcome) => self.handle_welcome(&welcome),
+            Event::Assigned { revision, assignments } => {
+                tracing::info!(revision, monitors = assignments.len(), "assigned");
+                self.schedule.set(revision, assignments, now());
+                self.assignments_changed();
+            }
+            Event::Changed { revision, changed, removed } => {
+                tracing::info!(
+                    revision,
+                    changed = changed.len(),
+                    removed = removed.len(),
+                    "assignments changed"
+                );
+                self.schedule.change(revision, changed, &removed, now());
+                self.assignments_changed();
+            }
+            Event::Confirm { monitor, request } => {
+                let Some(spec) = self.schedule.spec(&monitor) else {
+                    tracing::debug!(%monitor, request, "asked to confirm a monitor that is not assigned");
+                    return;
+                };
+                let confirmation = self.checks.confirm(spec, self.schedule.revision(), request);
+                match confirmation {
+                    Confirmation::Started | Confirmation::Joined => {
+                        tracing::debug!(%monitor, request, ?confirmation, "confirming");
+                    }
+                    Confirmation::Crowded => {
+                        tracing::info!(%monitor, request, "too many confirmations are under way for another");
+                    }
+                }
+            }
+            Event::Disconnected => {
+                self.connected = false;
+                self.behind = true;
+            }
+            // The uplink ends with it, and says so.
+            Event::Revoked => self.schedule = Schedule::default(),
+        }
+    }
+
+    pub(super) fn handle_finished(&mut self, finished: Finished) {
+        let Finished { spec, kind, revision, checked } = finished;
+        if matches!(kind, quorate_proto::CheckKind::Scheduled) {
+            self.schedule.finish(&spec.id);
+        }
+        self.vitals.ended();
+        tracing::trace!(
+            monitor = %spec.id, ?kind, outcome = ?checked.outcome, total = %checked.timings.total, "checked"
+        );
+        if self.schedule.spec(&spec.id).is_none() {
+            return;
+        }
+        let ended = checked.ended;
+        let result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
+        self.take(result, ended, revision);
+    }
+
+    /// Ten times a second.
+    pub(super) fn handle_beat(&mut self) {
+        let tick = clock::tick();
+        let regular = self.vitals.beat(tick);
+        let standing = self.spool.standing();
+        self.behind = !self.connected || standing.units > limits::UNITS_BEHIND;
+        if regular || standing.counts.failing != self.spool_failing {
+            self.spool_failing = standing.counts.failing;
+            self.tell_health(regular);
+        }
+        if regular && self.schedule.skipped() > self.skipped {
+            let skipped = self.schedule.skipped() - self.skipped;
+            self.skipped = self.schedule.skipped();
+            tracing::info!(skipped, "checks missed their turn because the former one still ran");
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Starts no more checks, gives up those under way, and signs what there is.
+    pub(super) fn stop(&mut self) {
+        self.checks.abort();
+        self.schedule = Schedule::default();
+        self.flush(now());
+    }
+
+    /// Waits until everything is acknowledged.
+    pub(super) async fn drained(&self) {
+        self.spool.emptied().await;
+    }
+
+    /// Syncs the spool. Whether everything that is not acknowledged is on disk.
+    pub(super) async fn close(self) -> bool {
+        self.spool.close().await
+    }
+
+    fn handle_welcome(&mut self, welcome: &Welcome) {
+        self.connected = true;
+        self.behind = false;
+        let wall = clock::wall();
+        let off = wall.since(welcome.wall).max(welcome.wall.since(wall));
+        tracing::debug!(agent = %welcome.name, region = %welcome.region, "welcome");
+        if off >= limits::CLOCK_OFF {
+            let clock = if wall > welcome.wall { "fast" } else { "slow" };
+            tracing::warn!(%off, clock, "this machine's clock differs from the aggregator's; set it by NTP");
+        }
+        // What was gathered without haste is of use again.
+        self.flush(Moment { tick: clock::tick(), wall });
+    }
+
+    fn assignments_changed(&mut self) {
+        let assignments = self.schedule.assignments().collect();
+        let _ = self.keep.send(Assigned { revision: self.schedule.revision(), assignments });
+        // At once: until the aggregator knows of the revision, this agent has no vote.
+        self.tell_health(false);
+    }
+
+    fn take(&mut self, result: CheckResult, ended: Tick, revision: u64) {
+        if !result.is_within_limits() {
+            tracing::error!(monitor = %result.monitor, "a result is above its bounds and is dropped");
+            return;
+        }
+        let moment = now();
+        let circumstances = Circumstances { revision, behind: self.behind };
+        let signed = self.signer.push(result, ended, circumstances, moment.tick, moment.wall);
+        self.spool(signed);
+    }
+
+    fn flush(&mut self, moment: Moment) {
+        let signed = self.signer.flush(moment.tick, moment.wall);
+        self.spool(signed);
+    }
+
+    fn spool(&mut self, signed: Result<Option<Signed>, quorate_proto::codec::CodecError>) {
+        match signed {
+            Ok(Some(Signed { unit, results, at })) => self.spool.push(&unit, results, at),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a batch cannot be signed; its results are lost"),
+        }
+    }
+
+    fn tell_health(&mut self, regular: bool) {
+        let facts = Facts {
+            revision: self.schedule.revision(),
+            monitors: self.schedule.len(),
+            spool: self.spool.standing(),
+        };
+        self.report.send_replace(self.vitals.report(facts, regular));
+    }
+}
+
+fn now() -> Moment {
+    let (tick, wall): (Tick, WallMicros) = (clock::tick(), clock::wall());
+    Moment { tick, wall }
+}

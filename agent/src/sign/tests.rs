@@ -1,0 +1,173 @@
+//! The signer under a clock that the test turns, read back through the aggregator's gate.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use quorate_proto::{
+    Admission, Chains, CheckKind, Failure, FailureKind, Phase, Timings, codec, limits as protocol,
+    outcome::UpgradeRefusal, verify,
+};
+
+use super::*;
+
+fn passed() -> CheckResult {
+    CheckResult {
+        monitor: "shop".parse().unwrap(),
+        kind: CheckKind::Scheduled,
+        started_at: WallMicros(1),
+        age: Micros::ZERO,
+        outcome: Outcome::Passed,
+        timings: Timings::default(),
+        address: None,
+    }
+}
+
+fn failed(detail: usize) -> CheckResult {
+    let failure = Failure::new(FailureKind::Dropped, Phase::Exchange, "x".repeat(detail));
+    CheckResult { outcome: Outcome::Failed(failure), ..passed() }
+}
+
+fn millis(milliseconds: u64) -> Tick {
+    Tick(Micros::from_millis(milliseconds))
+}
+
+const LIVE: Circumstances = Circumstances { revision: 1, behind: false };
+const BEHIND: Circumstances = Circumstances { revision: 1, behind: true };
+
+struct World {
+    signer: Signer,
+    key: Arc<SigningKey>,
+    aggregator: AggregatorKey,
+    chains: Chains,
+}
+
+impl World {
+    fn new() -> Self {
+        let key = Arc::new(SigningKey::generate().unwrap());
+        let aggregator = SigningKey::generate().unwrap().aggregator_key();
+        let signer = Signer::new(Arc::clone(&key), aggregator, BootEpoch(3));
+        Self { signer, key, aggregator, chains: Chains::default() }
+    }
+
+    fn push(&mut self, result: CheckResult, circumstances: Circumstances, now: Tick) -> Option<BatchBody> {
+        let signed = self.signer.push(result, now, circumstances, now, WallMicros(5)).unwrap();
+        signed.map(|signed| self.read(signed))
+    }
+
+    fn flush(&mut self, now: Tick) -> Option<BatchBody> {
+        let signed = self.signer.flush(now, WallMicros(5)).unwrap();
+        signed.map(|signed| self.read(signed))
+    }
+
+    fn read(&mut self, signed: Signed) -> BatchBody {
+        let unit = SignedUnit::parse(signed.unit.as_bytes().to_vec()).unwrap();
+        let unit = verify::authenticate(unit, &self.key.agent_key(), &self.aggregator).unwrap();
+        let Ok(Admission::Next(unit)) = verify::admit(unit, &self.chains, |_| true) else {
+            panic!("not the next of the chain")
+        };
+        self.chains.advance(&unit);
+        let Content::Batch(batch) = unit.into_inner().content else { panic!("not a batch") };
+        assert_eq!(batch.results.len() as u32, signed.results);
+        batch
+    }
+}
+
+#[test]
+fn passing_checks_share_a_batch_and_know_their_age() {
+    let mut world = World::new();
+    assert_eq!(world.signer.deadline(), None);
+    assert_eq!(world.push(passed(), LIVE, millis(10)), None);
+    assert_eq!(world.push(passed(), LIVE, millis(60)), None);
+    assert_eq!(world.signer.deadline(), Some(millis(110)), "100 ms after the first");
+    let batch = world.flush(millis(110)).unwrap();
+    let ages: Vec<_> = batch.results.iter().map(|result| result.age.as_millis()).collect();
+    assert_eq!((ages, batch.revision, batch.signed_at), (vec![100, 50], 1, WallMicros(5)));
+    assert_eq!((world.flush(millis(111)), world.signer.deadline()), (None, None));
+}
+
+#[test]
+fn a_failure_does_not_wait_and_many_share() {
+    let mut world = World::new();
+    world.push(passed(), LIVE, millis(10));
+    world.push(failed(9), LIVE, millis(20));
+    assert_eq!(world.signer.deadline(), Some(millis(20)));
+    assert_eq!(world.flush(millis(20)).unwrap().results.len(), 2);
+    world.push(failed(9), LIVE, millis(21));
+    let deadline = world.signer.deadline().unwrap();
+    assert_eq!(deadline, millis(20).after(limits::BATCH_SPACING));
+    world.push(failed(9), LIVE, millis(22));
+    assert_eq!(world.signer.deadline(), Some(deadline));
+}
+
+#[test]
+fn behind_there_is_no_haste() {
+    let mut world = World::new();
+    world.push(failed(9), BEHIND, millis(0));
+    world.push(passed(), BEHIND, millis(500));
+    assert_eq!(world.signer.deadline(), Some(Tick(limits::BATCH_WINDOW_BEHIND)));
+}
+
+#[test]
+fn a_batch_is_closed_by_count_by_bytes_and_by_revision() {
+    let mut world = World::new();
+    for _ in 0..BATCH_RESULTS_MAX {
+        assert_eq!(world.push(passed(), LIVE, millis(1)), None);
+    }
+    assert_eq!(world.push(passed(), LIVE, millis(1)).unwrap().results.len(), BATCH_RESULTS_MAX);
+    let newer = Circumstances { revision: 2, ..LIVE };
+    let batch = world.push(passed(), newer, millis(1)).unwrap();
+    assert_eq!((batch.results.len(), batch.revision), (1, 1));
+    assert_eq!(world.flush(millis(2)).unwrap().revision, 2);
+
+    let mut large = failed(protocol::DETAIL_BYTES_MAX);
+    if let Outcome::Failed(failure) = &mut large.outcome {
+        let body = "x".repeat(protocol::BODY_EXCERPT_BYTES_MAX);
+        failure.refusal = Some(UpgradeRefusal { status: 502, server: None, body });
+    }
+    let closed_by: Vec<usize> = (0..BATCH_RESULTS_MAX)
+        .filter_map(|_| world.push(large.clone(), LIVE, millis(3)))
+        .map(|batch| batch.results.len())
+        .collect();
+    assert!(
+        !closed_by.is_empty() && closed_by.iter().all(|results| (100..BATCH_RESULTS_MAX).contains(results))
+    );
+}
+
+prop_compose! {
+    fn any_result()(
+        numbers in prop::collection::vec(any::<u64>(), 10),
+        name in 1..=64_usize,
+        texts in prop::collection::vec(0..1024_usize, 4),
+        address in any::<[u8; 16]>(),
+    ) -> CheckResult {
+        let time = |index: usize| Some(Micros(numbers[index]));
+        let reason = "r".repeat(texts[0] % 124);
+        let kind = FailureKind::Closed { code: numbers[0] as u16, reason };
+        let mut failure = Failure::new(kind, Phase::Close, "d".repeat(texts[1] % 513));
+        let server = Some("s".repeat(texts[2] % 129));
+        failure.refusal = Some(UpgradeRefusal { status: numbers[1] as u16, server, body: "b".repeat(texts[3]) });
+        CheckResult {
+            monitor: "m".repeat(name).parse().unwrap(),
+            kind: CheckKind::Confirming { request: numbers[2], attempt: numbers[3] as u8 },
+            started_at: WallMicros(numbers[4] as i64),
+            age: Micros(numbers[5]),
+            outcome: Outcome::Failed(failure),
+            timings: Timings {
+                dns: time(0), tcp: time(1), tls: time(2), upgrade: time(3), exchange: time(4), close: time(5),
+                round_trip: time(6), total: Micros(numbers[7]),
+            },
+            address: Some(IpAddr::from(address)),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_result_is_larger_than_reckoned(result in any_result()) {
+        let encoded = codec::encode(&result, usize::MAX).unwrap().len();
+        let reckoned = bytes_max_of(&result);
+        prop_assert!(encoded <= reckoned && reckoned <= encoded + limits::RESULT_BYTES_FIXED);
+    }
+}
