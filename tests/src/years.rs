@@ -90,7 +90,7 @@ pub struct Detections {
     pub seed: u64,
     /// Outages.
     pub outages: u64,
-    /// Outages of which nobody was told before they were over.
+    /// Outages that were not decided before they were over, or decided before they began.
     pub missed: u64,
     /// The longest time from fault to decision.
     pub slowest: Micros,
@@ -135,22 +135,32 @@ pub fn years(setup: &Setup, paths: &Paths, monitor_years: f64, lone_max: u64, se
     report
 }
 
-/// Lets the server fail `count` times, each at a random moment of a quiet time and for two intervals and some minutes.
-pub fn detections(setup: &Setup, fault: Fault, count: u64, seed: u64) -> Detections {
+/// Lets the server fail `count` times, each at a random moment and for two intervals and some minutes. Where it is
+/// `disturbed`, one path is out for 40 s of its own, beginning within a minute before or after.
+pub fn detections(setup: &Setup, fault: Fault, disturbed: bool, count: u64, seed: u64) -> Detections {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut report = Detections { seed, outages: count, ..Detections::default() };
     let warm = World::warm(setup);
     let mut sum = 0;
     for _ in 0..count {
-        let start = Moment(random.u64(0..setup.interval.0 * 2));
-        let end = start
-            .after(setup.interval * 2 + Micros::from_secs(120) + Micros(random.u64(0..setup.interval.0)));
-        let ran = run(&warm, &[Outage { region: None, start, end, fault }]);
+        let start = Moment(120_000_000 + random.u64(0..setup.interval.0 * 2));
+        let lasts = setup.interval * 2 + Micros::from_secs(120) + Micros(random.u64(0..setup.interval.0));
+        let end = start.after(lasts);
+        let mut outages = vec![Outage { region: None, start, end, fault }];
+        if disturbed {
+            let region = Some(random.u16(0..setup.regions));
+            let start = start.before(Micros::from_secs(60)).after(Micros(random.u64(0..120_000_000)));
+            let fault = if random.bool() { Fault::Refused } else { Fault::Silent };
+            outages.push(Outage { region, start, end: start.after(Micros::from_secs(40)), fault });
+            outages.sort_by_key(|outage| outage.start);
+        }
+
+        let ran = run(&warm, &outages);
         let turned = |to, within: std::ops::Range<Moment>| {
             ran.changes.iter().find(|change| change.to == to && within.contains(&change.at))
         };
-        let down = turned(Verdict::Down, start..end);
-        let (Some(down), Some(up)) = (down, turned(Verdict::Up, end..Moment(u64::MAX))) else {
+        let (down, up) = (turned(Verdict::Down, start..end), turned(Verdict::Up, end..Moment(u64::MAX)));
+        let (Some(down), Some(up)) = (down, up) else {
             report.missed += 1;
             continue;
         };

@@ -228,6 +228,11 @@ impl Hall {
     fn evaluate(&mut self, id: &MonitorId, monitor: &mut Monitor, at: Moment, effects: &mut Vec<Effect>) {
         let mut opinions = std::mem::take(&mut self.opinions);
         let tally = monitor.count(&self.fleet, at, &mut opinions);
+        if monitor.is_quiet && monitor.stays_quiet(&tally) {
+            self.agenda.enter_monitor(tally.changes_at, id, &mut monitor.entered);
+            self.opinions = opinions;
+            return;
+        }
         monitor.expire_answers(&opinions, at);
         monitor.follow_crossings(&tally, &opinions, at);
 
@@ -242,6 +247,7 @@ impl Hall {
         effects.extend(monitor.ask(id, &tally, &opinions, self, at));
         let due = monitor.look_again_at(&tally, &opinions, at);
         self.agenda.enter_monitor(due, id, &mut monitor.entered);
+        monitor.is_quiet = monitor.came_to_rest(&tally);
         self.opinions = opinions;
     }
 }
@@ -290,6 +296,19 @@ impl Monitor {
                 ..decided
             },
         }
+    }
+
+    /// Whether there is nothing to do and nothing to remember.
+    fn came_to_rest(&self, tally: &Tally) -> bool {
+        self.verdict == Some(Verdict::Up)
+            && self.suspected_at.is_none()
+            && self.lanes.iter().all(|lane| lane.settled.is_none() && lane.asked.is_none())
+            && self.stays_quiet(tally)
+    }
+
+    /// Whether a count leaves a quiet monitor quiet.
+    fn stays_quiet(&self, tally: &Tally) -> bool {
+        tally.failing == 0 && tally.eligible >= self.voters_min()
     }
 
     /// When to look again although nothing happened.

@@ -47,6 +47,14 @@ pub(super) enum Whom {
     Returning,
 }
 
+impl Asking {
+    /// A region that had answered the suspicion's round, or was not asked, begins to fail: what spreads is asked after
+    /// anew.
+    pub(super) fn reopen(&mut self) {
+        self.suspicion = false;
+    }
+}
+
 impl Monitor {
     /// Follows whether a suspicion or a recovery is under way. A suspicion begins with the first failure that is news and
     /// ends when every failing region has passed again or its failure is settled.

@@ -26,8 +26,7 @@ impl Monitor {
     }
 
     fn rule_that_applies(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> Option<(Verdict, Rule)> {
-        let voters_min = if self.policy.is_single() { 1 } else { 2 };
-        if tally.eligible < voters_min {
+        if tally.eligible < self.voters_min() {
             let rule = Rule::TooFewVoters { eligible: tally.eligible, configured: self.configured() };
             return Some((Verdict::Unobserved, rule));
         }
@@ -55,6 +54,11 @@ impl Monitor {
                 recovered()
             }
         }
+    }
+
+    /// Rule 5: with fewer voters nothing is observed.
+    pub(super) fn voters_min(&self) -> u16 {
+        if self.policy.is_single() { 1 } else { 2 }
     }
 
     /// Rules 3 to 5.

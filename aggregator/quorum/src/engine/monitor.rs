@@ -28,6 +28,9 @@ pub(super) struct Monitor {
     /// When the latest suspicion began.
     pub(super) suspected_at: Option<Moment>,
     pub(super) asking: Asking,
+    /// It was up when last looked at, nothing failed, and nothing was under way or to be remembered: as long as nothing
+    /// fails there is nothing to decide. Nearly every observation finds its monitor so.
+    pub(super) is_quiet: bool,
     /// Where it stands in the agenda.
     pub(super) entered: Option<Moment>,
 }
@@ -78,6 +81,7 @@ impl Monitor {
             suspect: false,
             suspected_at: None,
             asking: Asking::default(),
+            is_quiet: false,
             entered: None,
         }
     }
@@ -104,6 +108,7 @@ impl Monitor {
     pub(super) fn follow(&mut self, policy: Policy, at: Moment) {
         let is_new_form = policy.revision > self.policy.revision;
         self.policy = policy;
+        self.is_quiet = false;
         if !is_new_form {
             return;
         }
@@ -128,6 +133,7 @@ impl Monitor {
         self.quorum = None;
         self.majority = None;
         self.suspect = false;
+        self.is_quiet = false;
         if self.verdict == Some(Verdict::Down) {
             // So that the first region that passes makes the others be asked.
             for lane in &mut self.lanes {
@@ -141,7 +147,7 @@ impl Monitor {
         at < self.grace_until
     }
 
-    /// Takes a check; says whether it changed anything.
+    /// Takes a check; says whether the monitor has to be looked at.
     pub(super) fn observe(&mut self, observation: &Observation, agent: AgentId, at: Moment) -> bool {
         let stale_after = self.policy.stale_after();
         let ended = observation.ended.min(at);
@@ -163,6 +169,7 @@ impl Monitor {
             source: observation.source,
             revision: observation.revision,
         };
+        let mut is_news = true;
         match lane.ballots.iter_mut().find(|standing| standing.agent == agent) {
             Some(standing) if ended < standing.ended || observation.source == standing.source => {
                 return false;
@@ -171,9 +178,15 @@ impl Monitor {
                 if standing.finding != ballot.finding {
                     // Two checks may overlap: what the earlier one ended with held until its end.
                     ballot.run_started = started.max(standing.ended);
+                    if ballot.finding == Finding::Failed && lane.asked.is_none() {
+                        self.asking.reopen();
+                    }
                 } else if started < standing.ended.after(stale_after) {
                     ballot.run_started = standing.run_started;
                     ballot.run_checks = standing.run_checks.saturating_add(1);
+                    // One more pass of a region that passes moves nothing but the end of its vote, further away.
+                    let is_fresh = at < standing.ended.after(stale_after);
+                    is_news = !(self.is_quiet && is_fresh && ballot.finding == Finding::Passed);
                 }
                 *standing = ballot;
             }
@@ -186,7 +199,7 @@ impl Monitor {
         if lane.asked.is_some_and(|asked| started >= asked) {
             lane.asked = None;
         }
-        true
+        is_news
     }
 
     /// Drops what an agent said.

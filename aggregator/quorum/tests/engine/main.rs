@@ -1,10 +1,14 @@
-//! The engine's rules, as data.
+//! The engine's rules, as data; and its properties.
 
 #[cfg(test)]
-mod edges;
+mod absences;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod recovery;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod starts;

@@ -271,7 +271,7 @@ impl Count {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No verdict without the votes for it, whatever happens; and each change starts where the last one ended.
     #[test]
@@ -286,7 +286,12 @@ proptest! {
                 Event::Remove { monitor } => {
                     standing.remove(monitor);
                 }
-                _ => {}
+                Event::Configure { .. }
+                | Event::Restore { .. }
+                | Event::Heartbeat { .. }
+                | Event::Forget { .. }
+                | Event::Observed(_)
+                | Event::Tick => {}
             }
             for effect in effects {
                 let Effect::Changed(change) = effect else { continue };
