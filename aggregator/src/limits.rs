@@ -349,7 +349,7 @@ pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
 
 /// An agent's first words come by then.
-pub const HELLO_DEADLINE: Micros = Micros::from_secs(10);
+pub const HELLO_DEADLINE: Micros = Micros::from_secs(5);
 
 /// An upload is whole by then: the largest window of uploads at 35 kB/s.
 pub const UPLOAD_DEADLINE: Micros = Micros::from_secs(30);

@@ -5,8 +5,8 @@
 //! another implementation can take over.
 //!
 //! bincode's own promises are not enough for bytes from a stranger: it takes trailing bytes and reserves what a length
-//! prefix asks for. So decoding happens under a byte limit, the whole input must be consumed, and callers check
-//! the bounds of [`crate::limits`] on what came out. No type here is recursive, and none is a list of empty things:
+//! prefix asks for. So decoding happens under a byte limit that grows with the input, the whole input must be consumed,
+//! and callers check the bounds of [`crate::limits`] on what came out. No type here is recursive, and none is a list of empty things:
 //! both would let few bytes cost much.
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,6 +16,10 @@ pub const VERSION: u8 = 1;
 
 /// The most that decoding may account for, whatever the input: the largest frame there is.
 const DECODE_BYTES_MAX: usize = crate::limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX;
+/// Inputs up to this size are decoded under [`SMALL_DECODE_BYTES_MAX`]: what strangers may send is no larger.
+const SMALL_BYTES_MAX: usize = crate::limits::AGENT_CONTROL_FRAME_BYTES_MAX;
+/// bincode counts a number by its size in memory, at most eight times that on the wire.
+const SMALL_DECODE_BYTES_MAX: usize = 8 * SMALL_BYTES_MAX;
 
 /// Why bytes were not decoded, or a value not encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,9 +68,14 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, 
     if version != VERSION {
         return Err(CodecError::Version(version));
     }
-    let configuration = bincode::config::standard().with_limit::<DECODE_BYTES_MAX>();
-    let (value, consumed) = bincode::serde::decode_from_slice(rest, configuration)
-        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let decoded = if bytes.len() <= SMALL_BYTES_MAX {
+        let configuration = bincode::config::standard().with_limit::<SMALL_DECODE_BYTES_MAX>();
+        bincode::serde::decode_from_slice(rest, configuration)
+    } else {
+        let configuration = bincode::config::standard().with_limit::<DECODE_BYTES_MAX>();
+        bincode::serde::decode_from_slice(rest, configuration)
+    };
+    let (value, consumed) = decoded.map_err(|error| CodecError::Malformed(error.to_string()))?;
     match rest.len().saturating_sub(consumed) {
         0 => Ok(value),
         trailing => Err(CodecError::Trailing(trailing)),

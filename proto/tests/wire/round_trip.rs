@@ -1,0 +1,241 @@
+//! Values, there and back.
+
+use std::fmt::Debug;
+
+use proptest::{collection::vec, option, prelude::*};
+use quorate_proto::{
+    Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Digest, Failure, Gap, GapCause, Matcher,
+    Micros, MonitorSpec, Outcome, Phase, Sequence, Slot, Step, Timings, WallMicros,
+    frame::{
+        self, Ack, AckVerdict, AgentControl, AggregatorControl, Health, Hello, JoinReply, JoinRequest,
+        Upload, Welcome,
+    },
+    join::JoinString,
+    limits,
+    monitor::Header,
+    outcome::{UpgradeRefusal, cut},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::samples;
+
+fn name<T>() -> impl Strategy<Value = T>
+where
+    T: std::str::FromStr<Err: Debug> + Debug,
+{
+    "[a-z0-9][a-z0-9._-]{0,63}".prop_map(|text| text.parse().unwrap())
+}
+
+fn micros() -> impl Strategy<Value = Micros> {
+    any::<u64>().prop_map(Micros)
+}
+
+fn wall() -> impl Strategy<Value = WallMicros> {
+    any::<i64>().prop_map(WallMicros)
+}
+
+fn assignment() -> impl Strategy<Value = Assignment> {
+    let within = || option::of(micros());
+    let matcher = prop_oneof![
+        Just(Matcher::Any),
+        (".{0,20}", ".{0,20}").prop_map(|(pointer, value)| Matcher::JsonEquals { pointer, value }),
+        ".{0,20}".prop_map(Matcher::Contains),
+        ".{0,20}".prop_map(Matcher::Regex),
+    ];
+    let step = prop_oneof![
+        ".{0,40}".prop_map(|text| Step::Send { text }),
+        (matcher, within()).prop_map(|(matcher, within)| Step::Expect { matcher, within }),
+        within().prop_map(|within| Step::Ping { within }),
+    ];
+    let header = (".{0,10}", ".{0,10}").prop_map(|(name, value)| Header { name, value });
+    let texts = || option::of(".{0,20}");
+    let lists = (vec(step, 0..4), vec(header, 0..3), vec(".{0,9}", 0..3));
+    let options = (texts(), texts(), texts(), texts(), any::<bool>());
+    (name(), ".{0,40}", micros(), micros(), lists, options, any::<(u16, u16)>()).prop_map(
+        |(id, url, interval, timeout, lists, options, (index, of))| {
+            let (steps, headers, subprotocols) = lists;
+            let (origin, sni, connect_to, ca_pem, verify_tls) = options;
+            let spec = MonitorSpec {
+                id,
+                url,
+                interval,
+                timeout,
+                steps,
+                headers,
+                subprotocols,
+                origin,
+                sni,
+                connect_to,
+                ca_pem,
+                verify_tls,
+            };
+            Assignment { spec, slot: Slot { index, of } }
+        },
+    )
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let phases = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Upgrade, Phase::Exchange, Phase::Close];
+    let refusal = (any::<u16>(), option::of(".{0,30}"), ".{0,99}")
+        .prop_map(|(status, server, body)| UpgradeRefusal { status, server, body });
+    let kinds = proptest::sample::select(samples::failure_kinds());
+    (kinds, proptest::sample::select(phases.to_vec()), ".{0,99}", option::of(refusal))
+        .prop_map(|(kind, phase, detail, refusal)| Failure { kind, phase, detail, refusal })
+}
+
+fn result() -> impl Strategy<Value = CheckResult> {
+    let kind = prop_oneof![
+        Just(CheckKind::Scheduled),
+        any::<(u64, u8)>().prop_map(|(request, attempt)| CheckKind::Confirming { request, attempt }),
+    ];
+    let outcome = prop_oneof![Just(Outcome::Passed), failure().prop_map(Outcome::Failed)];
+    let timings = (option::of(micros()), option::of(micros()), option::of(micros()), micros()).prop_map(
+        |(dns, upgrade, round_trip, total)| Timings { dns, upgrade, round_trip, total, ..Timings::default() },
+    );
+    (name(), kind, wall(), micros(), outcome, timings, any::<Option<std::net::IpAddr>>()).prop_map(
+        |(monitor, kind, started_at, age, outcome, timings, address)| CheckResult {
+            monitor,
+            kind,
+            started_at,
+            age,
+            outcome,
+            timings,
+            address,
+        },
+    )
+}
+
+fn batch() -> impl Strategy<Value = BatchBody> {
+    (wall(), any::<u64>(), vec(result(), 1..6)).prop_map(|(signed_at, revision, results)| BatchBody {
+        signed_at,
+        revision,
+        results,
+    })
+}
+
+fn gap() -> impl Strategy<Value = Gap> {
+    let causes = [GapCause::SpoolFull, GapCause::SpoolDamaged, GapCause::Refused, GapCause::Forgotten];
+    (any::<u64>(), any::<[u8; 32]>(), any::<u64>(), proptest::sample::select(causes.to_vec())).prop_map(
+        |(resume, previous, results, cause)| Gap {
+            resume: Sequence(resume),
+            resume_previous: Digest(previous),
+            results,
+            cause,
+        },
+    )
+}
+
+fn agent_control() -> impl Strategy<Value = AgentControl> {
+    let hello = (".{0,16}", any::<(u64, u64)>()).prop_map(|(software, (epoch, revision))| Hello {
+        software,
+        epoch: BootEpoch(epoch),
+        revision,
+    });
+    let health = any::<(u32, [u64; 8], bool)>().prop_map(|(monitors, numbers, spool_failing)| {
+        let [revision, checks, loop_lag, lag, spool_units, spool_bytes, results_dropped, records_torn] =
+            numbers;
+        Health {
+            revision,
+            monitors,
+            checks,
+            event_loop_lag_max: Micros(loop_lag),
+            schedule_lag_max: Micros(lag),
+            spool_units,
+            spool_bytes,
+            results_dropped,
+            records_torn,
+            spool_failing,
+        }
+    });
+    prop_oneof![hello.prop_map(AgentControl::Hello), health.prop_map(AgentControl::Health)]
+}
+
+fn aggregator_control() -> impl Strategy<Value = AggregatorControl> {
+    prop_oneof![
+        (name(), name(), wall()).prop_map(|(name, region, wall)| AggregatorControl::Welcome(Welcome {
+            name,
+            region,
+            wall
+        })),
+        (any::<(u64, bool, bool)>(), vec(assignment(), 0..3)).prop_map(
+            |((revision, first, last), assignments)| AggregatorControl::Assign {
+                revision,
+                assignments,
+                first,
+                last
+            }
+        ),
+        (any::<(u64, bool)>(), vec(assignment(), 0..3), vec(name(), 0..3)).prop_map(
+            |((revision, last), changed, removed)| AggregatorControl::Change {
+                revision,
+                changed,
+                removed,
+                last
+            }
+        ),
+        (name(), any::<u64>()).prop_map(|(monitor, request)| AggregatorControl::Confirm { monitor, request }),
+        Just(AggregatorControl::Revoke),
+    ]
+}
+
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> Result<(), TestCaseError> {
+    let bytes_max = limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX;
+    let frame = frame::encode(value, bytes_max).unwrap();
+    let (prefix, payload) = frame.split_first_chunk().unwrap();
+    prop_assert_eq!(frame::payload_bytes(*prefix, bytes_max), Ok(payload.len()));
+    let decoded = frame::decode::<T>(payload, bytes_max);
+    prop_assert_eq!(decoded.as_ref(), Ok(value));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn control_frames(agent in agent_control(), aggregator in aggregator_control()) {
+        check(&agent)?;
+        check(&aggregator)?;
+    }
+
+    #[test]
+    fn uploads_and_their_answers(
+        unit in vec(any::<u8>(), 0..600),
+        held in option::of(micros()),
+        place in any::<(u64, u64)>(),
+        verdict in proptest::sample::select(vec![AckVerdict::Stored, AckVerdict::Busy, AckVerdict::Refused]),
+    ) {
+        check(&Upload { unit, held })?;
+        check(&Ack { epoch: BootEpoch(place.0), sequence: Sequence(place.1), verdict })?;
+    }
+
+    #[test]
+    fn joining(token: [u8; 8], secret: [u8; 16], software in ".{0,16}", name in name(), region in name()) {
+        check(&JoinRequest { token, secret, software })?;
+        check(&JoinReply::Enrolled { name, region })?;
+        let join = JoinString {
+            aggregator: samples::aggregator_key(), token, secret, address: "example.org:4433".into(),
+        };
+        prop_assert_eq!(join.to_string().parse(), Ok(join));
+    }
+
+    #[test]
+    fn units(batch in batch(), gap in gap(), sequence: u64, previous: [u8; 32]) {
+        use quorate_proto::unit::Content;
+        for content in [Content::Batch(batch), Content::Gap(gap)] {
+            let unit = samples::unit(sequence, Digest(previous), &content);
+            let parsed = quorate_proto::SignedUnit::parse(unit.as_bytes().to_vec());
+            prop_assert_eq!(parsed.as_ref(), Ok(&unit));
+            prop_assert!(unit.is_signed());
+            prop_assert_eq!(unit.content(), Ok(content));
+            prop_assert_eq!(unit.place(), &samples::place(sequence, Digest(previous)));
+        }
+    }
+
+    #[test]
+    fn cut_texts_stay_within_their_bound(text in ".{0,80}", bytes_max in 3_usize..100) {
+        prop_assert!(cut(text.clone(), bytes_max).len() <= bytes_max);
+        if text.len() <= bytes_max {
+            prop_assert_eq!(cut(text.clone(), bytes_max), text);
+        }
+    }
+}
