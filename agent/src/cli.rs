@@ -41,7 +41,7 @@ enum Command {
     /// Probe for an aggregator, until stopped
     Run(run::Arguments),
     /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
-    Check(check::Args),
+    Check(Box<check::Args>),
 }
 
 /// Why a command did not do its work. Told to the user as it stands.
@@ -95,7 +95,7 @@ fn command(command: Command) -> Result<ExitCode, CliError> {
     let runtime = runtime.map_err(CliError::Runtime)?;
     match command {
         Command::Run(arguments) => runtime.block_on(run::run(arguments)),
-        Command::Check(arguments) => Ok(runtime.block_on(check::run(arguments))),
+        Command::Check(arguments) => Ok(runtime.block_on(check::run(*arguments))),
     }
 }
 

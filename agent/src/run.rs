@@ -1,6 +1,6 @@
 //! The agent as a whole: wires schedule, probe, signer, spool and uplink, and runs them on one thread.
 //!
-//! There is one owner: [`Agent`] has all state, this loop waits for whatever happens next, and a plain method applies it.
+//! There is one owner: `Agent` has all state, this loop waits for whatever happens next, and a plain method applies it.
 //! Checks are tasks beside it; the spool's disk has a thread of its own.
 
 mod agent;
