@@ -220,9 +220,10 @@ impl CheckResult {
     /// Whether every bounded field is within its bound.
     pub fn is_within_limits(&self) -> bool {
         let Some(failure) = self.failure() else { return true };
-        let reason_fits = match &failure.kind {
-            FailureKind::Closed { reason, .. } => reason.len() <= limits::CLOSE_REASON_BYTES_MAX,
-            _ => true,
+        let reason_fits = if let FailureKind::Closed { reason, .. } = &failure.kind {
+            reason.len() <= limits::CLOSE_REASON_BYTES_MAX
+        } else {
+            true
         };
         reason_fits
             && failure.detail.len() <= limits::DETAIL_BYTES_MAX
