@@ -122,3 +122,135 @@ fn is_sane(assignment: &Assignment) -> bool {
     }
     sane
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_proto::{AgentName, Micros, MonitorSpec, Region, Slot, WallMicros, frame::Welcome};
+
+    use super::*;
+
+    fn assignment(id: &str) -> Assignment {
+        let spec = MonitorSpec {
+            id: id.parse().unwrap(),
+            url: "wss://example.org/".into(),
+            interval: Micros::from_secs(30),
+            timeout: Micros::from_secs(10),
+            steps: vec![],
+            headers: vec![],
+            subprotocols: vec![],
+            origin: None,
+            sni: None,
+            connect_to: None,
+            ca_pem: None,
+            verify_tls: true,
+        };
+        Assignment { spec, slot: Slot { index: 0, of: 3 } }
+    }
+
+    fn assign(revision: u64, ids: &[&str], first: bool, last: bool) -> AggregatorControl {
+        let assignments = ids.iter().map(|id| assignment(id)).collect();
+        AggregatorControl::Assign { revision, assignments, first, last }
+    }
+
+    fn change(revision: u64, ids: &[&str], removed: &[&str], last: bool) -> AggregatorControl {
+        let changed = ids.iter().map(|id| assignment(id)).collect();
+        let removed = removed.iter().map(|id| id.parse().unwrap()).collect();
+        AggregatorControl::Change { revision, changed, removed, last }
+    }
+
+    fn assigned(revision: u64, ids: &[&str]) -> Step {
+        let assignments = ids.iter().map(|id| assignment(id)).collect();
+        Step::Event(Event::Assigned { revision, assignments })
+    }
+
+    /// Feeds frames; all but the last must ask for more.
+    fn fed(frames: Vec<AggregatorControl>) -> Result<Step, Breach> {
+        let mut assembly = Assembly::default();
+        let mut step = Ok(Step::More);
+        for frame in frames {
+            assert_eq!(step, Ok(Step::More));
+            step = assembly.take(frame, 100);
+        }
+        step
+    }
+
+    #[test]
+    fn parts_become_one_set() {
+        assert_eq!(fed(vec![assign(1, &["a"], true, true)]), Ok(assigned(1, &["a"])));
+        assert_eq!(
+            fed(vec![assign(1, &[], true, true)]),
+            Ok(assigned(1, &[])),
+            "nothing to do is a set, too"
+        );
+        let parts = vec![
+            assign(2, &["a"], true, false),
+            assign(2, &["b"], false, false),
+            assign(2, &["c"], false, true),
+        ];
+        assert_eq!(fed(parts), Ok(assigned(2, &["a", "b", "c"])));
+        let begun_again = vec![assign(2, &["a"], true, false), assign(3, &["b"], true, true)];
+        assert_eq!(fed(begun_again), Ok(assigned(3, &["b"])), "a first part forgets what came before");
+        let parts = vec![change(4, &["a"], &["x"], false), change(4, &["b"], &["y"], true)];
+        let changed = vec![assignment("a"), assignment("b")];
+        let removed = vec!["x".parse().unwrap(), "y".parse().unwrap()];
+        assert_eq!(fed(parts), Ok(Step::Event(Event::Changed { revision: 4, changed, removed })));
+    }
+
+    #[test]
+    fn confirmations_come_through_between_parts() {
+        let mut assembly = Assembly::default();
+        assert_eq!(assembly.take(assign(1, &["a"], true, false), 1), Ok(Step::More));
+        let monitor: MonitorId = "a".parse().unwrap();
+        let confirm = AggregatorControl::Confirm { monitor: monitor.clone(), request: 5 };
+        assert_eq!(assembly.take(confirm, 1), Ok(Step::Event(Event::Confirm { monitor, request: 5 })));
+        assert_eq!(assembly.take(assign(1, &[], false, true), 1), Ok(assigned(1, &["a"])));
+        assert_eq!(assembly.take(AggregatorControl::Revoke, 1), Ok(Step::Revoked));
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_a_breach() {
+        let (name, region): (AgentName, Region) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let welcome = AggregatorControl::Welcome(Welcome { name, region, wall: WallMicros(0) });
+        for (frames, breach) in [
+            (vec![assign(1, &["a"], false, true)], Breach::Order),
+            (vec![assign(1, &["a"], true, false), assign(2, &["b"], false, true)], Breach::Order),
+            (vec![assign(1, &["a"], true, false), change(1, &["b"], &[], true)], Breach::Order),
+            (vec![change(1, &["a"], &[], false), assign(1, &["b"], false, true)], Breach::Order),
+            (vec![change(1, &["a"], &[], false), change(2, &["b"], &[], true)], Breach::Order),
+            (vec![welcome], Breach::Welcome),
+        ] {
+            assert_eq!(fed(frames.clone()), Err(breach), "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_is_bounded_in_monitors_and_in_bytes() {
+        let mut assembly = Assembly::default();
+        let part = |first| AggregatorControl::Assign {
+            revision: 1,
+            assignments: vec![assignment("a"); 1000],
+            first,
+            last: false,
+        };
+        for number in 0..MONITORS_PER_AGENT_MAX / 1000 {
+            assert_eq!(assembly.take(part(number == 0), 1), Ok(Step::More));
+        }
+        assert_eq!(assembly.take(assign(1, &["b"], false, true), 1), Err(Breach::TooMany));
+        assert_eq!(assembly.take(assign(1, &[], true, false), limits::ASSIGNMENT_BYTES_MAX), Ok(Step::More));
+        assert_eq!(assembly.take(assign(1, &[], false, true), 1), Err(Breach::TooMany));
+        let removed = vec!["x".parse().unwrap(); MONITORS_PER_AGENT_MAX + 1];
+        let change = AggregatorControl::Change { revision: 1, changed: vec![], removed, last: true };
+        assert_eq!(assembly.take(change, 1), Err(Breach::TooMany));
+    }
+
+    #[test]
+    fn a_monitor_above_its_bounds_is_left_out() {
+        let mut hasty = assignment("hasty");
+        hasty.spec.interval = Micros(1);
+        let mut nowhere = assignment("nowhere");
+        nowhere.slot = Slot { index: 0, of: 0 };
+        let assignments = vec![hasty, assignment("a"), nowhere];
+        let set = AggregatorControl::Assign { revision: 1, assignments, first: true, last: true };
+        assert_eq!(fed(vec![set]), Ok(assigned(1, &["a"])));
+    }
+}
