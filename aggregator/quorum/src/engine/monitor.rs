@@ -184,9 +184,9 @@ impl Monitor {
                 } else if started < standing.ended.after(stale_after) {
                     ballot.run_started = standing.run_started;
                     ballot.run_checks = standing.run_checks.saturating_add(1);
-                    // One more pass of a region that passes moves nothing but the end of its vote, further away.
+                    // More of the same moves nothing but the end of the vote, further away.
                     let is_fresh = at < standing.ended.after(stale_after);
-                    is_news = !(self.is_quiet && is_fresh && ballot.finding == Finding::Passed);
+                    is_news = !(self.is_quiet && is_fresh);
                 }
                 *standing = ballot;
             }

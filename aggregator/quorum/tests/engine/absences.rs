@@ -405,3 +405,43 @@ fn silent_while_down() {
         ",
     );
 }
+
+/// A pass that ended while a failing check was under way holds: the evidence starts at its end.
+#[test]
+fn overlapping_checks() {
+    check(
+        "
+         watch 5 every 30 fast
+         0 ok all
+         30 ok all
+         35 fail r1 r2 r3 r4 took 10
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         35 ask r1 r2 r3 r4 r5
+         35 up -> down: 4 of 5 fail for 5s (4 for 0us needed); first 30; suspected 35; quorum 35
+        ",
+    );
+}
+
+/// A region that had answered and then fails makes all be asked anew.
+#[test]
+fn spreading_failure() {
+    check(
+        "
+         watch 5 every 30 confirm 60
+         0 ok all
+         31 fail r1
+         31.2 ok r2 r3 r4 r5
+         31.3 fail r1
+         40 fail r2
+         40.2 fail r1 r2 r3
+         40.2 ok r4 r5
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         31 ask r1 r2 r3 r4 r5
+         40 ask r1 r2 r3 r4 r5
+        ",
+    );
+}

@@ -163,3 +163,25 @@ fn half_recovers() {
         ",
     );
 }
+
+/// A failure is over when nothing fails for as long as a vote lives.
+#[test]
+fn partial_ends_with_an_absence() {
+    check(
+        "
+         watch 5 every 30
+         0..240/30 ok r1 r2 r3 r4
+         0..60/30 ok r5
+         91 fail r5
+         91.2 ok r1 r2 r3 r4
+         102.2 fail r5
+         110 silent r5
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         91 ask r1 r2 r3 r4 r5
+         102.2 up -> partial: 1 of 5 fail; first 91; suspected 91
+         162.2 partial -> up: 4 of 4 pass twice
+        ",
+    );
+}

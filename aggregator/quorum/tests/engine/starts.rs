@@ -276,3 +276,26 @@ fn removed_monitor() {
         ",
     );
 }
+
+/// Regions that are back are waited for: two of five, not two of two.
+#[test]
+fn returning_regions_are_awaited() {
+    check(
+        "
+         watch 5 every 30 absent
+         1 heard r1 r2
+         3..90/30 ok r1 r2
+         95 heard r3 r4 r5
+         96 fail r1
+         96.2 fail r1 r2
+         126.3 fail r1 r2
+         130 end
+        ",
+        "
+         60 new -> up: 2 of 2 pass
+         96 ask r1 r2 r3 r4 r5
+         108 ask r1 r2 r3 r4 r5
+         120 ask r1 r2 r3 r4 r5
+        ",
+    );
+}
