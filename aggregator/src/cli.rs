@@ -59,6 +59,8 @@ enum Command {
     Config(config::Command),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
+    /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
+    Check(quorate_agent::check::Args),
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -68,7 +70,7 @@ pub fn main() -> ExitCode {
         Command::Up(_) | Command::Serve(_) => log::Level::Info,
         // The demo narrates on standard output, and provokes what is otherwise worth a warning.
         Command::Demo(_) => log::Level::Error,
-        Command::Init(_) | Command::Config(_) | Command::Agents(_) => log::Level::Warn,
+        Command::Init(_) | Command::Config(_) | Command::Agents(_) | Command::Check(_) => log::Level::Warn,
     };
     let done = arguments.log.install(default).and_then(|()| run(arguments.command));
     done.unwrap_or_else(|error| {
@@ -85,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
+        Command::Check(arguments) => on_one_core(async { Ok(quorate_agent::check::run(arguments).await) }),
     }
 }
 

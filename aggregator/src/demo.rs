@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use clap::Args;
 use quorate_proto::Micros;
-use quorate_quorum::{Moment, Verdict};
+use quorate_quorum::{Moment, Verdict, Vote};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::{
@@ -111,7 +111,7 @@ impl Play {
             };
             let at = clock::now();
             let over = self.deadline.is_some_and(|deadline| at >= deadline);
-            if over || stopped || self.step(at) {
+            if over || stopped || self.screen.is_unread() || self.step(at) {
                 self.screen.summary(self.script.acts());
                 // Whoever ends an endless demo has not made a fault of what was under way.
                 let good = self.script.is_good() || (self.deadline.is_none() && self.script.is_good_so_far());
@@ -122,6 +122,11 @@ impl Play {
 
     /// Shows what changed and does what is due. Returns whether it is over.
     fn step(&mut self, at: Moment) -> bool {
+        if let Some(ended) = self.stage.ended() {
+            self.screen.say(&format!("{ended}"));
+            self.all_good = false;
+            return true;
+        }
         let snapshot = self.stage.snapshot();
         self.screen.show(at, &snapshot);
         let all_up = all_up(&snapshot);
@@ -194,9 +199,13 @@ fn page_text(incident: &Incident, after: Option<f64>) -> [String; 2] {
     [after, format!("{}{decided}", incident.rule.trim_end_matches('.'))]
 }
 
+/// Whether every server is up, and every region says so.
 fn all_up(snapshot: &Snapshot) -> bool {
     snapshot.monitors.len() == script::Fault::ALL.len()
-        && snapshot.monitors.iter().all(|monitor| monitor.verdict == Some(Verdict::Up) && !monitor.suspect)
+        && snapshot.monitors.iter().all(|monitor| {
+            let all_ok = monitor.regions.iter().all(|region| region.vote == Vote::Ok);
+            monitor.verdict == Some(Verdict::Up) && !monitor.suspect && all_ok
+        })
 }
 
 fn span(text: &str) -> Result<Micros, &'static str> {

@@ -202,6 +202,12 @@ impl Running {
         }
     }
 
+    /// A stage that ended by itself, where there is one.
+    pub fn ended_stage(&self) -> Option<StageEnded> {
+        let mut stages = self.entrances.iter().chain([&self.notify, &self.core]);
+        stages.find(|stage| stage.task.is_finished()).map(|stage| StageEnded { stage: stage.name })
+    }
+
     /// Adds an agent, as an operator does through the API.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the demo prints: one plain line for each thing that happens, aligned, coloured only on a terminal.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{cell::Cell, fmt::Write as _, io::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use quorate_proto::{Micros, Region};
@@ -25,17 +25,25 @@ pub(super) struct Screen {
     started: Moment,
     regions: Vec<Region>,
     shown: Vec<String>,
+    /// Whether whoever read this went away, as `head` does.
+    reader_gone: Cell<bool>,
 }
 
 impl Screen {
     pub(super) fn new(started: Moment, regions: Vec<Region>) -> Self {
-        Self { started, regions, shown: Vec::new() }
+        Self { started, regions, shown: Vec::new(), reader_gone: Cell::new(false) }
     }
 
     /// A line without a time.
     pub(super) fn say(&self, text: &str) {
-        // Whoever closed the pipe does not read the error either.
-        let _ = writeln!(anstream::stdout().lock(), "{text}");
+        if writeln!(anstream::stdout().lock(), "{text}").is_err() {
+            self.reader_gone.set(true);
+        }
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) fn is_unread(&self) -> bool {
+        self.reader_gone.get()
     }
 
     /// The names over the columns of [`Screen::show`].

@@ -15,7 +15,7 @@ use crate::{
     config::{self, Config, Environment},
     model::{Secret, Snapshot},
     notify::WebhookSecret,
-    run::{Aggregator, LocalAgents, Options, Running},
+    run::{Aggregator, LocalAgents, Options, Running, StageEnded},
 };
 
 /// From one check to the next, in each region.
@@ -79,6 +79,11 @@ impl Stage {
 
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.running.snapshot.load_full()
+    }
+
+    /// A part of the aggregator that ended by itself, where there is one.
+    pub(super) fn ended(&self) -> Option<StageEnded> {
+        self.running.ended_stage()
     }
 
     pub(super) fn break_with(&self, fault: Fault) {

@@ -87,6 +87,7 @@ fn tls_config(key: &SigningKey, roster: Arc<ArcSwap<Roster>>) -> Result<rustls::
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(identity)));
     tls.alpn_protocols = vec![ALPN.to_vec(), ALPN_JOIN.to_vec()];
     tls.send_tls13_tickets = 0;
+    tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     tls.max_early_data_size = 0;
     Ok(tls)
 }
