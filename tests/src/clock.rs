@@ -1,0 +1,61 @@
+//! The only place of the harness that reads a clock, and the one way to wait for something.
+
+use std::{
+    fmt::Debug,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A stopwatch, started when made.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts.
+    #[must_use]
+    pub fn start() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        Self(Instant::now())
+    }
+
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        self.0.elapsed().as_secs_f64()
+    }
+
+    /// Seconds from this stopwatch's start to a later one's.
+    pub fn seconds_until(&self, later: &Self) -> f64 {
+        later.0.saturating_duration_since(self.0).as_secs_f64()
+    }
+}
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// After `seconds` without one, with what was awaited.
+#[expect(clippy::panic, reason = "a harness fails by panicking")]
+pub fn wait_for<T>(what: impl Debug, seconds: f64, mut ask: impl FnMut() -> Option<T>) -> T {
+    let watch = Stopwatch::start();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        if watch.seconds() > seconds {
+            panic!("waited {seconds} s in vain for {what:?}");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asserts that something stays true for a while.
+///
+/// # Panics
+/// As soon as it is not.
+pub fn holds_for(what: impl Debug, seconds: f64, mut holds: impl FnMut() -> bool) {
+    let watch = Stopwatch::start();
+    while watch.seconds() < seconds {
+        assert!(holds(), "no longer true after {:.1} s: {what:?}", watch.seconds());
+        thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,69 @@
+//! What a test needs from the machine. What is not there is named, and only the test that needs it is skipped.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// Something that `./tests/run` installs where it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// Node.js with npm's `ws`.
+    NodeWs,
+    /// Python with PyPI's `websockets`.
+    PythonWebsockets,
+    /// nginx.
+    Nginx,
+    /// Root with network namespaces.
+    NetworkNamespaces,
+    /// Root that may mount a tmpfs.
+    Tmpfs,
+}
+
+/// The folder of the servers that `./tests/run` installs.
+pub fn cache() -> PathBuf {
+    env::var_os("QUORATE_TEST_CACHE")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.cache")), PathBuf::from)
+}
+
+/// Whether all of these are there. If not, says so on stderr; with `QUORATE_REQUIRE_SERVERS=1` that is a failure.
+///
+/// # Panics
+/// With that variable, where something is missing.
+pub fn available(test: &str, wanted: &[Requirement]) -> bool {
+    let missing: Vec<_> = wanted.iter().filter(|requirement| !requirement.is_met()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    assert!(env::var_os("QUORATE_REQUIRE_SERVERS").is_none(), "{test} needs {missing:?}");
+    eprintln!("SKIPPED {test}: this machine lacks {missing:?}");
+    false
+}
+
+impl Requirement {
+    fn is_met(self) -> bool {
+        match self {
+            Self::NodeWs => cache().join("node/node_modules/ws").is_dir() && runs("node", &["--version"]),
+            Self::PythonWebsockets => {
+                let python = cache().join("venv/bin/python");
+                runs(&python.to_string_lossy(), &["-c", "import websockets"])
+            }
+            Self::Nginx => runs(crate::servers::NGINX, &["-v"]),
+            Self::NetworkNamespaces => {
+                // Whether one can be made is only known by making one; its name is this process's own.
+                static NEXT: AtomicU32 = AtomicU32::new(0);
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let name = format!("quorate-try-{}-{number}", std::process::id());
+                let made = runs("ip", &["netns", "add", &name]);
+                made && runs("ip", &["netns", "del", &name])
+            }
+            Self::Tmpfs => runs("unshare", &["--mount", "sh", "-c", "mount -t tmpfs none /mnt"]),
+        }
+    }
+}
+
+fn runs(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,138 @@
+//! WebSocket servers that we did not write: npm's `ws`, PyPI's `websockets`, and nginx in front of one.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{clock, process::Process, requirement};
+
+/// Debian's nginx; not on every user's path.
+pub const NGINX: &str = "/usr/sbin/nginx";
+
+/// A port that nobody listens on, for servers that cannot say which one they got. Below the range from which the system
+/// gives ports to clients, so that no client takes it in between; different in each test process.
+///
+/// # Errors
+/// Where no port is free.
+pub fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = u16::try_from(std::process::id() % 200)? * 50 + 12_000;
+    for _ in 0..1_000 {
+        let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 8_000;
+        let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+            && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+        if free {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port is free")
+}
+
+/// An echo server on npm's `ws`.
+///
+/// # Errors
+/// Where it does not start.
+pub fn node_ws(folder: &Path, port: u16) -> Result<Process> {
+    node_ws_on(folder, "127.0.0.1", port)
+}
+
+/// The same on a given address.
+///
+/// # Errors
+/// Where it does not start.
+pub fn node_ws_on(folder: &Path, address: &str, port: u16) -> Result<Process> {
+    let mut command = Command::new("node");
+    command
+        .arg(script("ws_echo.cjs"))
+        .args([port.to_string().as_str(), address])
+        .env("QUORATE_TEST_CACHE", requirement::cache());
+    let server = Process::start(&format!("ws-{port}"), folder, &mut command)?;
+    wait_until_listening(address, port);
+    Ok(server)
+}
+
+/// An echo server on PyPI's `websockets`.
+///
+/// # Errors
+/// Where it does not start.
+pub fn python_websockets(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(requirement::cache().join("venv/bin/python"));
+    command.arg(script("echo.py")).arg(port.to_string());
+    let server = Process::start(&format!("websockets-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
+/// nginx in front of a WebSocket server.
+#[derive(Debug)]
+pub struct Nginx {
+    process: Process,
+    folder: PathBuf,
+    port: u16,
+    upstream: u16,
+}
+
+impl Nginx {
+    /// Starts nginx, configured right.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start(folder: &Path, port: u16, upstream: u16) -> Result<Self> {
+        let folder = folder.join(format!("nginx-{port}"));
+        fs::create_dir_all(&folder)?;
+        write_configuration(&folder, port, upstream, true)?;
+        let mut command = Command::new(NGINX);
+        command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf")).args(["-g", "daemon off;"]);
+        let process = Process::start("nginx", &folder, &mut command)?;
+        wait_until_listening("127.0.0.1", port);
+        Ok(Self { process, folder, port, upstream })
+    }
+
+    /// Rewrites the configuration, with the headers that pass an upgrade on or without, and has nginx read it again.
+    ///
+    /// # Errors
+    /// Where nginx is gone.
+    pub fn configure(&self, passes_upgrade: bool) -> Result<()> {
+        write_configuration(&self.folder, self.port, self.upstream, passes_upgrade)?;
+        self.process.signal(rustix::process::Signal::HUP)
+    }
+}
+
+fn write_configuration(folder: &Path, port: u16, upstream: u16, passes_upgrade: bool) -> Result<()> {
+    let headers = if passes_upgrade {
+        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";"
+    } else {
+        ""
+    };
+    let folder_text = folder.to_str().context("a temporary folder with an odd name")?;
+    fs::write(
+        folder.join("nginx.conf"),
+        format!(
+            "worker_processes 1; pid {folder_text}/pid; error_log {folder_text}/error.log; user root;
+             events {{ worker_connections 256; }}
+             http {{ access_log off; client_body_temp_path {folder_text}/body; proxy_temp_path {folder_text}/proxy;
+               fastcgi_temp_path {folder_text}/f; uwsgi_temp_path {folder_text}/u; scgi_temp_path {folder_text}/s;
+               server {{ listen 127.0.0.1:{port};
+                 location / {{ proxy_pass http://127.0.0.1:{upstream}; {headers} }} }} }}\n"
+        ),
+    )?;
+    Ok(())
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(name)
+}
+
+fn wait_until_listening(address: &str, port: u16) {
+    clock::wait_for(format!("a server on {address}:{port}"), 20.0, || {
+        let address = format!("{address}:{port}").parse().ok()?;
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
+    });
+}

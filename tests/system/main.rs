@@ -1,0 +1,20 @@
+//! Whole-system tests: an aggregator and five agents as processes, real servers, real faults.
+//!
+//! Each prints what it measured as `MEASURED …`. Deadlines are the promises of the product; polling is generous.
+
+#[cfg(test)]
+mod agents;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod deliveries;
+#[cfg(test)]
+mod demonstration;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod solitude;
