@@ -65,7 +65,10 @@ fn foreign_crates_stay_in_their_homes() {
             &["aggregator/src/publish", "aggregator/src/demo", "tests/", "aggregator/src/notify/tests"],
         ),
         ("reqwest::", &["aggregator/src/notify", "aggregator/src/cli/api"]),
-        ("tokio_tungstenite::", &["agent/src/probe", "aggregator/src/demo", "tests/"]),
+        (
+            "tokio_tungstenite::",
+            &["agent/src/probe", "agent/src/check/tests.rs", "aggregator/src/demo", "tests/"],
+        ),
         ("hickory_resolver::", &["agent/src/probe"]),
         ("clap::", &["agent/src/main.rs", "agent/src/check", "aggregator/src/main.rs", "aggregator/src/cli"]),
     ];
@@ -112,6 +115,32 @@ fn the_pure_stay_pure() {
             ["tokio::", "std::net::Tcp", "std::net::Udp", "std::fs", "Instant::now", "SystemTime", "HashMap"]
         {
             assert!(!shipped.contains(forbidden), "{path} uses {forbidden}");
+        }
+    }
+}
+
+/// No queue without a bound in what is shipped.
+#[test]
+fn queues_are_bounded() {
+    for (path, text) in sources().unwrap() {
+        let is_shipped = path.starts_with("agent/src") || path.starts_with("aggregator/src");
+        let is_test = path.contains("/tests") || path.contains("/trial") || path.contains("/fixture");
+        let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for unbounded in ["unbounded_channel", "std::sync::mpsc::channel", "UnboundedSender"] {
+            assert!(!is_shipped || is_test || !shipped.contains(unbounded), "{path} uses {unbounded}");
+        }
+    }
+}
+
+/// In the agent one file opens TCP connections, behind the egress filter.
+#[test]
+fn one_place_dials() {
+    for (path, text) in sources().unwrap() {
+        let is_shipped =
+            path.starts_with("agent/src") && !path.contains("/tests") && path != "agent/src/probe/dial.rs";
+        let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for dial in ["TcpStream::connect", "TcpSocket"] {
+            assert!(!is_shipped || !shipped.contains(dial), "{path} dials");
         }
     }
 }
