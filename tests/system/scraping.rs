@@ -35,7 +35,8 @@ fn prometheus_accepts_the_metrics_of_a_live_aggregator() -> Result<()> {
     let scrape = || http::get(cluster.http, "/metrics", Some(&cluster.token()));
     let text = clock::wait_for("the delivery to be counted", 15.0, || {
         let text = scrape().ok()?.body;
-        let delivered = value(&text, "quorate_delivery_attempts_total{channel=\"hook\",outcome=\"delivered\"}");
+        let delivered =
+            value(&text, "quorate_delivery_attempts_total{channel=\"hook\",outcome=\"delivered\"}");
         (delivered? >= 1.0).then_some(text)
     });
     ensure!(scrape()?.head.to_lowercase().contains("content-type: text/plain; version=0.0.4"));
