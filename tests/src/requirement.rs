@@ -16,6 +16,8 @@ pub enum Requirement {
     PythonWebsockets,
     /// nginx.
     Nginx,
+    /// Prometheus' `promtool`.
+    Promtool,
     /// Root with network namespaces.
     NetworkNamespaces,
     /// Root that may mount a tmpfs.
@@ -51,6 +53,7 @@ impl Requirement {
                 runs(&python.to_string_lossy(), &["-c", "import websockets"])
             }
             Self::Nginx => runs(crate::servers::NGINX, &["-v"]),
+            Self::Promtool => runs("promtool", &["--version"]),
             Self::NetworkNamespaces => {
                 // Whether one can be made is only known by making one; its name is this process's own.
                 static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -17,4 +17,10 @@ mod disk;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod overrides;
+#[cfg(test)]
+mod reconfiguration;
+#[cfg(test)]
+mod scraping;
+#[cfg(test)]
 mod solitude;

@@ -1,10 +1,16 @@
 //! The rule that applied, in one plain sentence.
 
+use quorate_proto::Micros;
 use quorate_quorum::Rule;
 
 /// One sentence that says which rule applied, with its numbers.
 pub fn sentence(rule: &Rule) -> String {
     match *rule {
+        Rule::FastQuorum { failing, eligible, needed, span_needed: Micros::ZERO, .. } => format!(
+            "{failing} of {} {}; {needed} had to.",
+            voters(eligible),
+            if failing == 1 { "fails" } else { "fail" },
+        ),
         Rule::FastQuorum { failing, eligible, needed, span, span_needed } => format!(
             "{failing} of {} {}, and the evidence spans {span}; {needed} had to fail for {span_needed}.",
             voters(eligible),
@@ -54,8 +60,6 @@ fn voters(eligible: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_proto::Micros;
-
     use super::*;
 
     #[test]
@@ -65,6 +69,10 @@ mod tests {
             (
                 Rule::FastQuorum { failing: 4, eligible: 5, needed: 4, span: s(12), span_needed: s(11) },
                 "4 of 5 regions with a vote fail, and the evidence spans 12s; 4 had to fail for 11s.",
+            ),
+            (
+                Rule::FastQuorum { failing: 3, eligible: 3, needed: 3, span: s(0), span_needed: s(0) },
+                "3 of 3 regions with a vote fail; 3 had to.",
             ),
             (
                 Rule::Majority { failing: 3, eligible: 5, held: s(92), held_needed: s(90) },
