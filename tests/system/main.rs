@@ -17,4 +17,6 @@ mod disk;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod solitude;
