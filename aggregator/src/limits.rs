@@ -357,6 +357,14 @@ pub const UPLOAD_DEADLINE: Micros = Micros::from_secs(30);
 /// A control frame, once its first byte is there, is whole by then, and one that is sent is taken by then.
 pub const CONTROL_DEADLINE: Micros = Micros::from_secs(10);
 
+/// From one report of health to the next that is read. Agents keep 500 ms; one that reports without pause, well and
+/// sick by turns, would keep the core looking at all monitors of its region.
+pub const HEALTH_READ_PAUSE: Micros = Micros::from_millis(100);
+
+/// How long a connection that is closed as hostile stays open: a refused unit's verdict must be there first, or its
+/// agent sends the same unit again on every later connection.
+pub const HOSTILE_LINGER: Micros = Micros::from_millis(500);
+
 /// The whole dialogue of joining, the core's answer included.
 pub const JOIN_DEADLINE: Micros = Micros::from_secs(10);
 

@@ -21,6 +21,8 @@ mod overrides;
 #[cfg(test)]
 mod reconfiguration;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod scraping;
 #[cfg(test)]
 mod solitude;

@@ -155,7 +155,7 @@ async fn greet(
     revision: u64,
 ) -> Result<(Outgoing, RecvStream, Welcome), Stop> {
     let (send, mut receive) = connection.open_bi().await.map_err(|_| WireFault::Gone)?;
-    let mut send = Outgoing::new(send);
+    let mut send = Outgoing::ahead(send);
     let software = cut(options.software.clone(), SOFTWARE_BYTES_MAX);
     let hello = AgentControl::Hello(Hello { software, epoch: options.epoch, revision });
     send.send(&hello, AGENT_CONTROL_FRAME_BYTES_MAX, limits::WELCOME_DEADLINE).await?;

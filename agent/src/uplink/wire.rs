@@ -78,6 +78,14 @@ impl Outgoing {
         Self { stream, finished: false }
     }
 
+    /// The same for a stream that goes ahead of all others: reports of health must not wait behind a backlog, or on a
+    /// slow line the agent would look silent for as long as it catches up.
+    pub(super) fn ahead(stream: SendStream) -> Self {
+        // Fails only on a stream that is closed already, which sending will tell.
+        let _ = stream.set_priority(1);
+        Self::new(stream)
+    }
+
     /// Sends one frame.
     pub(super) async fn send<T: Serialize>(
         &mut self,

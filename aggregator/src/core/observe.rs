@@ -6,7 +6,9 @@
 //! way over the network and by no more. Where the agent cannot tell how long a batch was held, because it restarted,
 //! its results are history.
 
-use quorate_proto::{AgentKey, CheckResult, Outcome, WallMicros, unit::Content, verify::Unit};
+use quorate_proto::{
+    AgentKey, CheckResult, Micros, MonitorSpec, Outcome, WallMicros, unit::Content, verify::Unit,
+};
 use quorate_quorum::{Event, Finding, Moment, Observation, Source};
 
 use super::{
@@ -23,7 +25,9 @@ impl Core {
         let batch = match &unit.content {
             Content::Batch(batch) => batch,
             Content::Gap(gap) => {
-                *self.counts.results_lost.entry(gap.cause.name()).or_default() += gap.results;
+                let lost = self.counts.results_lost.entry(gap.cause.name()).or_default();
+                // The agent says how many, and may say anything.
+                *lost = lost.saturating_add(gap.results);
                 if gap.results > 0 {
                     let name = self.enrolment.name(&agent);
                     tracing::warn!(
@@ -91,7 +95,7 @@ impl Core {
         let observation = Observation {
             monitor: result.monitor.clone(),
             region,
-            started: ended.before(result.timings.total),
+            started: ended.before(took(result, &watched.monitor.spec)),
             ended,
             finding: finding(result),
             revision,
@@ -116,6 +120,12 @@ fn ended(result: &CheckResult, ticket: &Ticket) -> Option<Moment> {
 
 fn is_fresh(ended: Moment, ticket: &Ticket) -> bool {
     ticket.received.since(ended) <= limits::RESULT_FRESH_MAX
+}
+
+/// How long a check took, and no longer than it may have taken: evidence reaches back to the start of a check, and an
+/// agent that was suspended in the middle of one, or that lies, must not make an outage of a blip.
+fn took(result: &CheckResult, spec: &MonitorSpec) -> Micros {
+    result.timings.total.min(spec.timeout)
 }
 
 /// When a check ended, for people: by the agent's wall clock where nothing better is known, and never after receipt.

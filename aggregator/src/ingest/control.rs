@@ -6,7 +6,7 @@ use quinn::{RecvStream, SendStream};
 use quorate_proto::{
     AgentKey,
     codec::CodecError,
-    frame::{self, AgentControl, AggregatorControl},
+    frame::{self, AgentControl, AggregatorControl, CloseCode},
     limits::AGENT_CONTROL_FRAME_BYTES_MAX,
 };
 use tokio::{
@@ -42,6 +42,7 @@ pub(super) async fn hear(
         if intake.send(report).await.is_err() {
             return End::GoingAway;
         }
+        sleep(limits::HEALTH_READ_PAUSE.into()).await;
     }
 }
 
@@ -64,7 +65,7 @@ pub(super) async fn push(stream: &mut SendStream, pushes: &mut mpsc::Receiver<Pu
             biased;
             pushed = pushes.recv(), if waiting.len() < limits::PUSHES_MAX => match pushed {
                 Some(Push::Send(frame)) => waiting.push_back(frame),
-                Some(Push::Close(code)) => return End::Told(code),
+                Some(Push::Close(code)) => return told(code).await,
                 None => return End::GoingAway,
             },
             written = write_some(stream, &mut sending), if sending.is_some() => match written {
@@ -73,6 +74,14 @@ pub(super) async fn push(stream: &mut SendStream, pushes: &mut mpsc::Receiver<Pu
             },
         }
     }
+}
+
+/// The end that the core wants, once the agent can know why.
+async fn told(code: CloseCode) -> End {
+    if code == CloseCode::Hostile {
+        sleep(limits::HOSTILE_LINGER.into()).await;
+    }
+    End::Told(code)
 }
 
 /// A frame, or what is left of it, on its way.

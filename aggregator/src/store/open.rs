@@ -201,6 +201,17 @@ mod tests {
     }
 
     #[test]
+    fn a_start_writes_nothing_so_that_a_full_disk_does_not_prevent_it() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()).unwrap());
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap_or_default();
+        let before = read(FILE);
+        let _opened = open(folder.path()).unwrap();
+        assert_eq!(read("quorate.db-wal").len(), 0);
+        assert!(read(FILE) == before);
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let opened = open(folder.path()).unwrap();

@@ -195,12 +195,16 @@ pub(super) fn check(connection: &Connection, file: &Path) -> Result<i32, OpenErr
     Ok(version)
 }
 
-/// Brings a database to [`VERSION`] in one transaction.
+/// Brings a database to [`VERSION`] in one transaction. One that is there already is not written: a full disk must not
+/// keep the aggregator from starting.
 ///
 /// # Errors
 /// As [`check`], and where SQLite cannot write.
 pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
     let refused = |error| OpenError::sqlite(file, error);
+    if check(connection, file)? == VERSION {
+        return Ok(());
+    }
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
     let version = check(&transaction, file)?;

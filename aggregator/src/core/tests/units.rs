@@ -217,3 +217,29 @@ fn what_could_not_be_stored_is_stored_later_and_not_decided_on_again() {
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().all(|row| !row.late));
 }
+
+#[test]
+fn absurd_numbers_of_one_agent_neither_break_the_count_nor_make_evidence() {
+    let mut bench = Bench::watching(&["x"]);
+    bench.work(30, &[]);
+    bench.pass(S(3));
+    for index in 0..5 {
+        bench.health(index);
+    }
+    // One agent says that its check has failed since the beginning of time. Three others see a blip of a second.
+    let mut result = refused("shop", "for ever");
+    result.timings.total = Micros::MAX;
+    drop(bench.batch(0, vec![result]));
+    for index in 1..4 {
+        drop(bench.batch(index, vec![refused("shop", "a blip")]));
+    }
+    bench.pass(S(1));
+    assert_eq!(bench.heard(), [""; 0], "the span is what the aggregator can have seen");
+    for _ in 0..2 {
+        let agent = &mut bench.agents[1].agent;
+        let (resume, previous) = (agent.next.0 + 1, agent.previous);
+        let gap = agent.gap(resume, previous, u64::MAX);
+        drop(bench.send(1, gap, None));
+    }
+    assert_eq!(bench.core.counts.results_lost["spool_full"], u64::MAX);
+}
