@@ -468,6 +468,15 @@ pub const PICTURE_PERIOD: Micros = Micros::from_millis(200);
 /// The picture is painted at least this often: votes grow stale without anything happening.
 pub const PICTURE_AGE_MAX: Micros = Micros::from_secs(1);
 
+/// The core wakes once a second at least (see [`PICTURE_AGE_MAX`]). Where that much lies between two of its steps, the
+/// process or its machine stood still: agents were not silent, they were not heard. Below the time after which an agent
+/// counts as silent, with room for a busy machine.
+pub const STANDSTILL_MIN: Micros = Micros::from_secs(5);
+
+const _: () = assert!(STANDSTILL_MIN.0 > 2 * PICTURE_AGE_MAX.0, "an ordinary wait is no standstill");
+const _: () =
+    assert!(STANDSTILL_MIN.0 < quorate_proto::limits::HEARTBEAT_STALE.0, "noticed before silence counts");
+
 /// Paintings in which every monitor is looked at again once, changed or not.
 pub const PICTURE_ROUNDS: usize = 10;
 

@@ -82,6 +82,13 @@ impl Engine {
     pub fn handle(&mut self, event: Event, at: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         let at = at.max(self.now);
+        if event == Event::Paused {
+            // Before what came due meanwhile: nobody could be heard then.
+            self.now = at;
+            for monitor in self.monitors.values_mut() {
+                monitor.hold(at, monitor.policy.restart_grace());
+            }
+        }
         self.advance(at, &mut effects);
         match event {
             Event::Observed(observation) => self.observe(&observation, at, &mut effects),
@@ -103,6 +110,11 @@ impl Engine {
                 self.evaluate(&monitor, at, &mut effects);
             }
             Event::Forget { agent } => self.forget(agent, at, &mut effects),
+            Event::Paused => {
+                for id in self.monitors.keys().cloned().collect::<Vec<_>>() {
+                    self.evaluate(&id, at, &mut effects);
+                }
+            }
             Event::Tick => {}
         }
         effects

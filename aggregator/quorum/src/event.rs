@@ -47,6 +47,9 @@ pub enum Event {
     },
     /// A check was made.
     Observed(Observation),
+    /// The caller itself stood still for a while, and heard nobody: its machine was suspended, or it was stopped. So
+    /// silence says nothing, and verdicts are held as after a start.
+    Paused,
     /// Nothing happened, and time passed.
     Tick,
 }

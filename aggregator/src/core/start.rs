@@ -59,6 +59,7 @@ impl Core {
         for delivery in core.outbox.pending.keys().copied().collect::<Vec<_>>() {
             core.deliver(delivery);
         }
+        core.applied_at = now.moment;
         core.configure(config, now);
         core.on_time(now);
         Ok(core)
@@ -106,6 +107,7 @@ impl Core {
             canvas: Canvas::default(),
             effects: Vec::new(),
             ticked_at: Default::default(),
+            applied_at: Default::default(),
         }
     }
 }

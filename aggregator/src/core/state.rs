@@ -53,6 +53,7 @@ pub(super) struct Core {
     pub(super) canvas: Canvas,
     pub(super) effects: Vec<Effect>,
     pub(super) ticked_at: Moment,
+    pub(super) applied_at: Moment,
 }
 
 /// An agent that is or was enrolled.
@@ -109,6 +110,15 @@ pub(super) struct Seen {
 impl Core {
     /// Takes one thing that happened, and then does whatever is due.
     pub(super) fn apply(&mut self, input: Input, now: Now) {
+        let stood_still = now.moment.since(self.applied_at);
+        self.applied_at = now.moment;
+        if stood_still > limits::STANDSTILL_MIN {
+            tracing::warn!(
+                seconds = stood_still.as_secs_f64(),
+                "stood still; verdicts are held until agents are heard"
+            );
+            self.feed(Event::Paused, now);
+        }
         match input {
             Input::Intake(intake) => self.take(*intake, now),
             Input::Committed(outcome) => self.committed(&outcome, now),

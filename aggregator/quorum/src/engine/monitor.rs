@@ -128,7 +128,7 @@ impl Monitor {
     }
 
     /// Holds the verdict until regions have fresh votes, or for `grace`.
-    fn hold(&mut self, at: Moment, grace: Micros) {
+    pub(super) fn hold(&mut self, at: Moment, grace: Micros) {
         self.grace_until = at.after(grace);
         self.quorum = None;
         self.majority = None;

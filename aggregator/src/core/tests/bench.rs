@@ -215,6 +215,12 @@ impl Bench {
         self.apply(Input::Time);
     }
 
+    /// Lets time pass without the core being called, as when its process is stopped.
+    pub(super) fn stand_still(&mut self, span: Micros) {
+        self.go_to(self.now.moment.after(span));
+        self.apply(Input::Time);
+    }
+
     fn go_to(&mut self, moment: Moment) {
         self.now.wall = self.now.wall.after(moment.since(self.now.moment));
         self.now.moment = moment;

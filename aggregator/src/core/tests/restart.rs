@@ -44,6 +44,24 @@ fn an_owed_alert_is_sent_again_with_the_same_id() {
 }
 
 #[test]
+fn nobody_is_paged_for_a_standstill_and_an_outage_after_it_is_found() {
+    let mut bench = Bench::watching(&["x", "z:o"]);
+    bench.work(30, &[]);
+    let since = bench.picture.monitors[0].since;
+    for seconds in [6, 25, 3600] {
+        bench.stand_still(Micros::from_secs(seconds));
+        bench.work(30, &[]);
+    }
+    assert_eq!(bench.heard(), [""; 0]);
+    assert_eq!(bench.verdicts()["shop"], Some("up"));
+    assert_eq!(bench.picture.monitors[0].since, since);
+
+    bench.stand_still(Micros::from_secs(25));
+    bench.work(40, &[0, 1, 2, 3, 4]);
+    assert_eq!(bench.verdicts()["shop"], Some("down"));
+}
+
+#[test]
 fn nobody_is_paged_for_a_restart() {
     let mut bench = Bench::watching(&["x", "z:o"]);
     bench.work(30, &[]);
