@@ -66,6 +66,8 @@ fn observations() -> impl Strategy<Value = Event> {
     })
 }
 
+/// All events but [`Event::Paused`]: after it, what came due before it does not happen any more, so that it matters
+/// whether somebody ticked in between.
 fn events() -> impl Strategy<Value = Event> {
     let verdict = prop_oneof![
         Just(Verdict::Up),
@@ -191,7 +193,7 @@ impl Count {
                     self.said.push(said.clone());
                 }
             }
-            Event::Restore { .. } | Event::Tick => {}
+            Event::Restore { .. } | Event::Paused | Event::Tick => {}
         }
     }
 
@@ -291,6 +293,7 @@ proptest! {
                 | Event::Heartbeat { .. }
                 | Event::Forget { .. }
                 | Event::Observed(_)
+                | Event::Paused
                 | Event::Tick => {}
             }
             for effect in effects {
