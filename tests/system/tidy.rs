@@ -70,7 +70,16 @@ fn foreign_crates_stay_in_their_homes() {
             &["agent/src/probe", "agent/src/check/tests.rs", "aggregator/src/demo", "tests/"],
         ),
         ("hickory_resolver::", &["agent/src/probe"]),
-        ("clap::", &["agent/src/main.rs", "agent/src/check", "aggregator/src/main.rs", "aggregator/src/cli"]),
+        (
+            "clap::",
+            &[
+                "agent/src/main.rs",
+                "agent/src/cli",
+                "agent/src/check",
+                "aggregator/src/main.rs",
+                "aggregator/src/cli",
+            ],
+        ),
     ];
     for (path, text) in sources().unwrap() {
         for (foreign, at) in &homes {
