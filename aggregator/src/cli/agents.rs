@@ -4,12 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use quorate_proto::{AgentName, Region};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
     CliError,
-    api::{Api, ApiArguments},
+    api::{Api, ApiArguments, Method},
     print,
 };
 

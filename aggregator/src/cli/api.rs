@@ -6,7 +6,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use reqwest::{Client, Method, Url, header};
+pub(super) use reqwest::Method;
+use reqwest::{Client, Url, header};
 use serde_json::Value;
 
 use crate::{
