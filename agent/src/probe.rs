@@ -231,6 +231,16 @@ impl Checked {
     /// The result to be signed and sent; `age` runs from the end of the check to that.
     pub fn into_result(self, monitor: MonitorId, kind: CheckKind, age: Micros) -> CheckResult {
         let Self { outcome, timings, address, started_at, .. } = self;
-        CheckResult { monitor, kind, started_at, age, outcome, timings, address }
+        CheckResult {
+            monitor,
+            kind,
+            started_at,
+            age,
+            outcome,
+            timings,
+            address,
+            tls: None,
+            addresses: Vec::new(),
+        }
     }
 }

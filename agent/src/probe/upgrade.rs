@@ -140,6 +140,7 @@ async fn refusal(transport: &mut Transport, answer: &Answer, mut body: Vec<u8>) 
     body.truncate(wanted);
     let body = if answer.is_chunked() { answer::unchunked(&body) } else { body };
     UpgradeRefusal {
+        headers: Vec::new(),
         status: answer.status,
         server: answer.server(),
         body: quote::block(&body, protocol::BODY_EXCERPT_BYTES_MAX),
