@@ -1,10 +1,12 @@
 //! Whether a message is the one that a step waits for.
 
+use std::borrow::Cow;
+
 use quorate_proto::Matcher;
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Number, Value};
 
-use super::{expand::Placeholders, quote::quote};
+use super::{expand::Placeholders, pointer, quote::quote};
 use crate::limits;
 
 /// A matcher with its placeholders filled, ready to be used.
@@ -53,10 +55,11 @@ impl Pattern {
     pub(crate) fn matches(&self, message: &[u8]) -> bool {
         match self {
             Self::Any => true,
-            Self::Contains(text) => String::from_utf8_lossy(message).contains(text.as_str()),
-            Self::Regex(regex) => regex.is_match(&String::from_utf8_lossy(message)),
-            Self::Json { pointer, value } => serde_json::from_slice::<Value>(message)
-                .is_ok_and(|message| message.pointer(pointer).is_some_and(|found| equals(found, value))),
+            Self::Contains(text) => message.utf8_chunks().any(|chunk| chunk.valid().contains(text.as_str())),
+            Self::Regex(regex) => regex.is_match(&searchable(message)),
+            Self::Json { pointer, value } => {
+                pointer::value(message, pointer).is_some_and(|found| equals(&found, value))
+            }
         }
     }
 
@@ -72,6 +75,17 @@ impl Pattern {
             Self::Json { pointer, value } => {
                 format!("with {} = {}", quote(pointer), quote(&value.to_string()))
             }
+        }
+    }
+}
+
+/// A message as text. One that is not UTF-8 is searched as far as [`limits::BINARY_SEARCHED_BYTES_MAX`].
+fn searchable(message: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(message) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let read = message.get(..limits::BINARY_SEARCHED_BYTES_MAX).unwrap_or(message);
+            String::from_utf8_lossy(read)
         }
     }
 }

@@ -1,19 +1,28 @@
 //! What errors of the WebSocket library mean.
 
+use std::io;
+
 use quorate_proto::FailureKind;
 use tokio_tungstenite::tungstenite::{
     self,
     error::{CapacityError, ProtocolError},
+    protocol::frame::coding::CloseCode,
 };
 
 use super::{Seen, socket::stream};
-use crate::probe::quote::quote;
+use crate::probe::{framing::FrameFault, quote::quote};
 
 /// An error of the WebSocket library.
 pub(crate) fn websocket(error: &tungstenite::Error) -> Seen {
     use tungstenite::Error;
     match error {
-        Error::Io(error) => stream(error),
+        Error::Io(error) => match frame_fault(error) {
+            Some(fault) if fault.kind() == FailureKind::TooLarge => {
+                (FailureKind::TooLarge, format!("{fault} came"))
+            }
+            Some(fault) => violation(&fault.to_string()),
+            None => stream(error),
+        },
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
@@ -43,14 +52,36 @@ pub(crate) fn websocket(error: &tungstenite::Error) -> Seen {
     }
 }
 
+/// What a server is told whose frames made this error (RFC 6455 section 7.4.1).
+pub(crate) fn close_code(error: &tungstenite::Error) -> CloseCode {
+    use tungstenite::Error;
+    match error {
+        Error::Io(error) => frame_fault(error).map_or(CloseCode::Normal, FrameFault::close_code),
+        Error::Utf8(_) => CloseCode::Invalid,
+        Error::Capacity(_) => CloseCode::Size,
+        Error::Protocol(_) => CloseCode::Protocol,
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::WriteBufferFull(_)
+        | Error::AttackAttempt
+        | Error::Tls(_)
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => CloseCode::Normal,
+    }
+}
+
+/// A fault of framing, which the transport finds.
+fn frame_fault(error: &io::Error) -> Option<FrameFault> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
 fn violation(what: &str) -> Seen {
     (FailureKind::ProtocolViolation, format!("it sent {what} of RFC 6455"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
