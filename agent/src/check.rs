@@ -177,11 +177,8 @@ async fn check(args: &Args) -> Result<(Ending, String), CheckError> {
 
 impl Args {
     fn spec(&self) -> Result<MonitorSpec, CheckError> {
+        let interval = self.timeout.max(protocol::INTERVAL_MIN);
         Ok(MonitorSpec {
-            id: id(),
-            url: self.url.clone(),
-            interval: self.timeout.max(protocol::INTERVAL_MIN),
-            timeout: self.timeout,
             steps: self.steps(),
             headers: self.header.clone(),
             subprotocols: self.subprotocol.clone(),
@@ -190,20 +187,21 @@ impl Args {
             connect_to: self.connect_to.clone(),
             ca_pem: self.ca_file.as_deref().map(ca_pem).transpose()?,
             verify_tls: !self.insecure,
+            ..MonitorSpec::new(id(), &self.url, interval, self.timeout)
         })
     }
 
     /// Everything is sent first, then everything that is expected is awaited. What is sent wants an answer: any, where none is
     /// described.
     fn steps(&self) -> Vec<Step> {
-        let contains = self.expect_contains.iter().cloned().map(Matcher::Contains);
-        let regex = self.expect_regex.iter().cloned().map(Matcher::Regex);
+        let contains = self.expect_contains.iter().cloned().map(Matcher::contains);
+        let regex = self.expect_regex.iter().cloned().map(Matcher::regex);
         let mut expected: Vec<_> = self.expect_json.iter().cloned().chain(contains).chain(regex).collect();
         if expected.is_empty() && !self.send.is_empty() {
-            expected.push(Matcher::Any);
+            expected.push(Matcher::ANY);
         }
-        let sends = self.send.iter().map(|text| Step::Send { text: text.clone() });
-        let expects = expected.into_iter().map(|matcher| Step::Expect { matcher, within: None });
+        let sends = self.send.iter().map(|text| Step::send(text));
+        let expects = expected.into_iter().map(|matcher| Step::expect(matcher, None));
         let mut steps: Vec<_> = sends.chain(expects).collect();
         if self.ping || (steps.is_empty() && !self.upgrade_only) {
             steps.push(Step::Ping { within: None });
@@ -260,7 +258,7 @@ fn json_equals(text: &str) -> Result<Matcher, String> {
         Ok(_) => value.to_owned(),
         Err(_) => serde_json::Value::from(value).to_string(),
     };
-    Ok(Matcher::JsonEquals { pointer: pointer.to_owned(), value })
+    Ok(Matcher::json_equals(pointer, value))
 }
 
 fn header(text: &str) -> Result<Header, String> {

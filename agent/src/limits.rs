@@ -241,8 +241,8 @@ pub const BATCH_WINDOW_BEHIND: Micros = Micros::from_secs(1);
 /// batches a second is enough haste for an outage that takes thousands of monitors with it.
 pub const BATCH_SPACING: Micros = Micros::from_millis(10);
 
-/// Bytes of a result beside its texts: fifteen numbers of at most ten bytes, an address, and tags.
-pub const RESULT_BYTES_FIXED: usize = 224;
+/// Bytes of a result beside its texts: some twenty numbers of at most ten bytes, an address, a fingerprint, and tags.
+pub const RESULT_BYTES_FIXED: usize = 352;
 
 /// Bytes of all results of a batch: what a unit holds beside its header and signature.
 pub const BATCH_BYTES_MAX: usize = UNIT_BYTES_MAX - 512;

@@ -183,6 +183,23 @@ impl Prober {
         progress: &mut Progress,
         socket: &mut Option<Socket>,
     ) -> Result<(), Failure> {
+        let socket = socket.insert(self.open(plan, avoid, progress).await?);
+        if !plan.steps.is_empty() {
+            progress.enter(Phase::Exchange, "");
+            socket.run(plan, progress).await?;
+            progress.leave();
+        }
+        socket.close(progress).await;
+        Ok(())
+    }
+
+    /// Everything up to the verified upgrade. Takes as long as it takes: the caller has the deadline.
+    async fn open(
+        &self,
+        plan: &Plan,
+        avoid: Option<IpAddr>,
+        progress: &mut Progress,
+    ) -> Result<Socket, Failure> {
         let addresses = self.resolve(plan, avoid, progress).await?;
         progress.enter(Phase::Tcp, "");
         let tcp = dial::connect(&self.egress, addresses, progress).await?;
@@ -198,14 +215,7 @@ impl Prober {
         progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
         let first = upgrade::upgrade(&mut transport, plan, progress).await?;
         progress.leave();
-        let socket = socket.insert(Socket::new(transport, first).await);
-        if !plan.steps.is_empty() {
-            progress.enter(Phase::Exchange, "");
-            socket.run(plan, progress).await?;
-            progress.leave();
-        }
-        socket.close(progress).await;
-        Ok(())
+        Ok(Socket::new(transport, first).await)
     }
 
     async fn resolve(
@@ -234,6 +244,16 @@ impl Checked {
     /// The result to be signed and sent; `age` runs from the end of the check to that.
     pub fn into_result(self, monitor: MonitorId, kind: CheckKind, age: Micros) -> CheckResult {
         let Self { outcome, timings, address, started_at, .. } = self;
-        CheckResult { monitor, kind, started_at, age, outcome, timings, address }
+        CheckResult {
+            monitor,
+            kind,
+            started_at,
+            age,
+            outcome,
+            timings,
+            address,
+            tls: None,
+            addresses: Vec::new(),
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use quorate_proto::{
     AggregatorKey, BatchBody, BootEpoch, CheckResult, Digest, FailureKind, Micros, Outcome, Sequence,
-    SignedUnit, SigningKey, WallMicros, codec::CodecError, limits::BATCH_RESULTS_MAX, unit::Content,
-    unit::Place,
+    SignedUnit, SigningKey, WallMicros, codec::CodecError, limits::BATCH_RESULTS_MAX, outcome::AddressResult,
+    unit::Content, unit::Place,
 };
 
 use crate::{clock::Tick, limits};
@@ -110,7 +110,13 @@ impl Signer {
             .map(|Waiting { result, ended }| CheckResult { age: now.since(ended), ..result })
             .collect();
         let count = u32::try_from(results.len()).unwrap_or(u32::MAX);
-        let body = BatchBody { signed_at: wall, revision: self.revision, results };
+        let body = BatchBody {
+            signed_at: wall,
+            revision: self.revision,
+            results,
+            canaries: Vec::new(),
+            idle_timeouts: Vec::new(),
+        };
         let unit = SignedUnit::sign(&self.place, &Content::Batch(body), &self.key)?;
         self.place.sequence = self.place.sequence.next();
         self.place.previous = unit.digest();
@@ -129,6 +135,9 @@ impl Signer {
     }
 }
 
+/// At most so many bytes does one address take, besides a close reason: itself, the kind with its numbers, and a span.
+const ADDRESS_BYTES_FIXED: usize = 18 + 12 + 9;
+
 /// At most so many bytes does a result take when it is encoded: its texts, and every number at its longest.
 fn bytes_max_of(result: &CheckResult) -> usize {
     let texts = result.failure().map_or(0, |failure| {
@@ -136,9 +145,18 @@ fn bytes_max_of(result: &CheckResult) -> usize {
         let refusal = failure.refusal.as_ref();
         reason
             + failure.detail.len()
-            + refusal.map_or(0, |refusal| refusal.body.len() + refusal.server.as_ref().map_or(0, String::len))
+            + refusal.map_or(0, |refusal| {
+                let headers: usize = refusal.headers.iter().map(|header| header.len() + 3).sum();
+                refusal.body.len() + refusal.server.as_ref().map_or(0, String::len) + headers
+            })
     });
-    limits::RESULT_BYTES_FIXED + result.monitor.as_str().len() + texts
+    let reason_of = |address: &AddressResult| match &address.failure {
+        Some(FailureKind::Closed { reason, .. }) => reason.len(),
+        Some(_) | None => 0,
+    };
+    let addresses =
+        result.addresses.iter().map(|address| ADDRESS_BYTES_FIXED + reason_of(address)).sum::<usize>();
+    limits::RESULT_BYTES_FIXED + result.monitor.as_str().len() + texts + addresses
 }
 
 #[cfg(test)]

@@ -94,6 +94,8 @@ pub struct Channel {
     pub partial: bool,
     /// Whether it wants the operator's notices and `unobserved`.
     pub operator: bool,
+    /// Whether it also wants to hear of events that are no incident.
+    pub events: bool,
 }
 
 /// How a channel is spoken to.
@@ -128,6 +130,10 @@ pub struct Monitor {
     pub confirm_for: Option<quorate_proto::Micros>,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// How long an announced restart (close codes 1001, 1012, 1013) may take before it is an outage. Default 30 s.
+    pub restart_budget: quorate_proto::Micros,
+    /// How long before a certificate of the chain ends people are told. Default 14 days; zero: never.
+    pub certificate_warning: quorate_proto::Micros,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
 }

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod incident;
@@ -15,7 +16,8 @@ pub mod view;
 
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
+pub use event::{EventKind, MonitorEvent, Severity};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
 pub use secret::Secret;
-pub use view::{AgentView, Counts, MonitorView, RegionView, Snapshot, StorageState};
+pub use view::{AgentView, CanaryView, Counts, MonitorView, RegionView, Snapshot, StorageState};

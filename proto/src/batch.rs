@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    canary::{CanaryResult, IdleTimeoutResult},
+    id::MonitorId,
     limits,
     outcome::CheckResult,
     time::WallMicros,
@@ -16,8 +18,12 @@ pub struct BatchBody {
     pub signed_at: WallMicros,
     /// The revision of the assignments under which the checks were made.
     pub revision: u64,
-    /// The results, oldest first; 1 to [`limits::BATCH_RESULTS_MAX`].
+    /// The results, oldest first. All lists together have 1 to [`limits::BATCH_RESULTS_MAX`] entries.
     pub results: Vec<CheckResult>,
+    /// What happened to canaries, oldest first.
+    pub canaries: Vec<CanaryResult>,
+    /// Idle timeouts that were looked for, oldest first.
+    pub idle_timeouts: Vec<IdleTimeoutResult>,
 }
 
 /// A stretch of units that the agent made and no longer has. Where the aggregator has them all, it says nothing new.
@@ -59,9 +65,23 @@ impl GapCause {
 }
 
 impl BatchBody {
-    /// Whether the batch and each of its results are within their bounds.
+    /// Entries of all lists.
+    pub fn entries(&self) -> usize {
+        self.results.len() + self.canaries.len() + self.idle_timeouts.len()
+    }
+
+    /// The monitors of all entries; one may come more than once.
+    pub fn monitors(&self) -> impl Iterator<Item = &MonitorId> {
+        let results = self.results.iter().map(|result| &result.monitor);
+        let canaries = self.canaries.iter().map(|result| &result.monitor);
+        results.chain(canaries).chain(self.idle_timeouts.iter().map(|result| &result.monitor))
+    }
+
+    /// Whether the batch and each of its entries are within their bounds.
     pub fn is_within_limits(&self) -> bool {
-        (1..=limits::BATCH_RESULTS_MAX).contains(&self.results.len())
+        (1..=limits::BATCH_RESULTS_MAX).contains(&self.entries())
             && self.results.iter().all(CheckResult::is_within_limits)
+            && self.canaries.iter().all(CanaryResult::is_within_limits)
+            && self.idle_timeouts.iter().all(IdleTimeoutResult::is_within_limits)
     }
 }

@@ -9,7 +9,7 @@ mod table;
 use std::ops::RangeInclusive;
 
 use self::table::{CLOSE_CODE_NAMES, STATUS_NAMES, TABLE, UNKNOWN};
-use crate::outcome::{DnsFault, Failure, FailureKind, Phase, UpgradeFault};
+use crate::outcome::{ContentFault, DnsFault, Failure, FailureKind, Phase, SilentDrop, UpgradeFault};
 
 /// The likely cause of a failure, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ enum Case {
     KindIn(&'static str, Phase),
     Dns(DnsFault),
     Upgrade(UpgradeFault),
+    SilentDrop(SilentDrop),
+    Content(ContentFault),
     /// A status in the range.
     Status(RangeInclusive<u16>),
     /// A status in the range from a server that names itself so.
@@ -69,6 +71,8 @@ impl Case {
         match (self, &failure.kind) {
             (Self::Dns(wanted), FailureKind::Dns(fault)) => wanted == fault,
             (Self::Upgrade(wanted), FailureKind::UpgradeInvalid(fault)) => wanted == fault,
+            (Self::SilentDrop(wanted), FailureKind::SilentDrop(at)) => wanted == at,
+            (Self::Content(wanted), FailureKind::Content(fault)) => wanted == fault,
             (Self::Status(range), FailureKind::UpgradeStatus(status)) => range.contains(status),
             (Self::StatusFrom(range, name), FailureKind::UpgradeStatus(status)) => {
                 let server = failure.refusal.as_ref().and_then(|refusal| refusal.server.as_ref());
@@ -127,6 +131,17 @@ mod tests {
             Kind::TooLarge,
             Kind::EgressBlocked,
             Kind::AgentFault,
+            Kind::TlsAlert(40),
+            Kind::SilentDrop(SilentDrop::Stuck),
+            Kind::SilentDrop(SilentDrop::PathDead),
+            Kind::SilentDrop(SilentDrop::Unknown),
+            Kind::StreamStale,
+            Kind::Content(ContentFault::NotGrowing),
+            Kind::Content(ContentFault::SequenceGap),
+            Kind::Content(ContentFault::SequenceRepeat),
+            Kind::Content(ContentFault::TooOld),
+            Kind::Content(ContentFault::Unreadable),
+            Kind::Proxy,
         ];
         dns.into_iter()
             .map(Kind::Dns)
@@ -171,6 +186,7 @@ mod tests {
                     failure.refusal = server.map(|server| UpgradeRefusal {
                         status: 0,
                         server: Some(server.to_owned()),
+                        headers: Vec::new(),
                         body: String::new(),
                     });
                     let row = TABLE.iter().position(|row| row.case.fits(&failure)).unwrap();
@@ -193,8 +209,12 @@ mod tests {
 
     #[test]
     fn summaries_read_well() {
-        let refusal =
-            |server: &str| UpgradeRefusal { status: 0, server: Some(server.into()), body: String::new() };
+        let refusal = |server: &str| UpgradeRefusal {
+            status: 0,
+            server: Some(server.into()),
+            headers: Vec::new(),
+            body: String::new(),
+        };
         let closed = FailureKind::Closed { code: 1011, reason: "oops".into() };
         for (kind, detail, server, summary, hint) in [
             (

@@ -11,8 +11,9 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The version of every encoding in this crate. A change of any type here is a new version, beside the old one.
-pub const VERSION: u8 = 1;
+/// The version of every encoding in this crate. A change of any type here is a new version, and once a version is
+/// released the new one stands beside it. Version 1 never was.
+pub const VERSION: u8 = 2;
 
 /// The most that decoding may account for, whatever the input: the largest frame there is.
 const DECODE_BYTES_MAX: usize = crate::limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX;

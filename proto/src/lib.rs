@@ -4,6 +4,7 @@
 //! the world: no socket, no file, no clock, no chance. What needs a key pair or randomness takes it as an argument.
 
 pub mod batch;
+pub mod canary;
 pub mod cause;
 pub mod codec;
 pub mod frame;
@@ -13,6 +14,7 @@ pub mod key;
 pub mod limits;
 pub mod monitor;
 pub mod outcome;
+pub mod step;
 pub mod time;
 pub mod unit;
 pub mod verify;
@@ -20,8 +22,9 @@ pub mod verify;
 pub use batch::{BatchBody, Gap, GapCause};
 pub use id::{AgentName, MonitorId, Region};
 pub use key::{AgentKey, AggregatorKey, SigningKey};
-pub use monitor::{Assignment, Matcher, MonitorSpec, Slot, Step};
+pub use monitor::{Assignment, MonitorSpec, Slot};
 pub use outcome::{CheckKind, CheckResult, Failure, FailureKind, Outcome, Phase, Timings};
+pub use step::{Matcher, Payload, Step};
 pub use time::{Micros, WallMicros};
 pub use unit::{BootEpoch, Digest, Sequence, SignedUnit};
 pub use verify::{Admission, Authentic, Chains, Refusal, Verified};

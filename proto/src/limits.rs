@@ -23,6 +23,10 @@ pub const AGENT_CONTROL_FRAME_BYTES_MAX: usize = 16 * 1024;
 /// frames by [`ASSIGNMENTS_PER_FRAME_MAX`]; one monitor may carry a CA file.
 pub const AGGREGATOR_CONTROL_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes of one monitor's specification, encoded: a CA file, a client certificate, and texts. What single bounds allow
+/// is more than all of them together may have.
+pub const SPEC_BYTES_MAX: usize = 240 * 1024;
+
 /// Monitors in one `Assign` frame: with the largest allowed monitor this stays under the frame's bound.
 pub const ASSIGNMENTS_PER_FRAME_MAX: usize = 32;
 
@@ -55,6 +59,48 @@ pub const STEPS_MAX: usize = 32;
 
 /// Bytes of one step's text or pattern.
 pub const STEP_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Conditions of one matcher.
+pub const CONDITIONS_MAX: usize = 16;
+
+/// Things taken from one message.
+pub const CAPTURES_MAX: usize = 16;
+
+/// Demands on one message.
+pub const DEMANDS_MAX: usize = 8;
+
+/// Kinds of messages that are answered by themselves.
+pub const REPLIES_MAX: usize = 8;
+
+/// Round trips of one check: enough for a middle and a jitter, and no load test.
+pub const SAMPLES_MAX: u16 = 100;
+
+/// Messages of a stream that one check takes.
+pub const STREAM_MESSAGES_MAX: u16 = 1_000;
+
+/// Addresses that one check looks at on their own. Hosts with more are rare, and each costs a connection.
+pub const ADDRESSES_MAX: usize = 16;
+
+/// Headers kept of a refused upgrade.
+pub const REFUSAL_HEADERS_MAX: usize = 8;
+
+/// Heartbeat and grace of a canary: from what a game may ask to what outlives every proxy.
+pub const CANARY_SPAN_MIN: Micros = Micros::from_millis(500);
+
+/// See [`CANARY_SPAN_MIN`].
+pub const CANARY_SPAN_MAX: Micros = Micros::from_secs(3600);
+
+/// How often an agent says that a canary lives: often enough for a page, rarely enough to cost nothing.
+pub const CANARY_REPORT_INTERVAL: Micros = Micros::from_secs(60);
+
+/// The least pause between two searches for an idle timeout: each holds several connections for minutes.
+pub const IDLE_SEARCH_INTERVAL_MIN: Micros = Micros::from_secs(3600);
+
+/// The shortest span up to which an idle timeout is looked for.
+pub const IDLE_SEARCH_MAX_MIN: Micros = Micros::from_secs(1);
+
+/// The longest span up to which an idle timeout is looked for: longer than any proxy's default.
+pub const IDLE_SEARCH_MAX_MAX: Micros = Micros::from_secs(2 * 3600);
 
 /// Extra request headers of one monitor.
 pub const HEADERS_MAX: usize = 32;
@@ -115,11 +161,6 @@ const _: () = assert!(
     "a batch of failures must fit"
 );
 const _: () = assert!(
-    ASSIGNMENTS_PER_FRAME_MAX
-        * (URL_BYTES_MAX
-            + 2 * STEPS_MAX * STEP_TEXT_BYTES_MAX / 4
-            + CA_PEM_BYTES_MAX
-            + SUBPROTOCOLS_MAX * SUBPROTOCOL_BYTES_MAX)
-        < AGGREGATOR_CONTROL_FRAME_BYTES_MAX,
+    ASSIGNMENTS_PER_FRAME_MAX * (SPEC_BYTES_MAX + 64) < AGGREGATOR_CONTROL_FRAME_BYTES_MAX,
     "a frame of assignments must fit its bound"
 );

@@ -7,7 +7,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::MonitorId, limits, time::Micros};
+use crate::{
+    canary::{Canary, IdleSearch},
+    codec,
+    id::MonitorId,
+    limits,
+    step::{Reply, Step},
+    time::Micros,
+};
 
 /// What an agent has to know to check one monitor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +27,14 @@ pub struct MonitorSpec {
     pub interval: Micros,
     /// The deadline around a whole check, from DNS to close.
     pub timeout: Micros,
-    /// What is said and expected once the connection is open. None: the upgrade alone is checked.
+    /// What is said and expected first on every connection, once: a login, a subscription.
+    pub hello: Vec<Step>,
+    /// One round trip: what is said and expected then. None: nothing is checked beyond the hello.
     pub steps: Vec<Step>,
+    /// How often a check makes the round trip on its one connection; at least 1.
+    pub samples: u16,
+    /// What is answered to the server's own heartbeats, whenever they come.
+    pub replies: Vec<Reply>,
     /// Extra request headers of the upgrade, in order.
     pub headers: Vec<Header>,
     /// Subprotocols offered, in order of preference. The server must choose one of them or none.
@@ -36,6 +49,72 @@ pub struct MonitorSpec {
     pub ca_pem: Option<String>,
     /// Whether the server's certificate is verified. Where it is not, every face says so.
     pub verify_tls: bool,
+    /// The certificate that the agent shows to the server, where it wants one.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The proxy that connections go through, where the server is not reached without.
+    pub proxy: Option<Proxy>,
+    /// Which of the host's addresses are checked.
+    pub addresses: Addresses,
+    /// Of which family.
+    pub family: Family,
+    /// Whether and how each agent holds a connection open.
+    pub canary: Option<Canary>,
+    /// Whether and how rarely agents look for the idle timeout of the path.
+    pub idle_search: Option<IdleSearch>,
+}
+
+/// A certificate for the client's side of TLS, with its key. Neither `Debug` nor any face prints the key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCertificate {
+    /// The chain in PEM, the client's own certificate first.
+    pub chain_pem: String,
+    /// Its private key in PEM.
+    pub key_pem: String,
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCertificate(***)")
+    }
+}
+
+/// An HTTP proxy that makes a tunnel by `CONNECT` (RFC 9110 section 9.3.6).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    /// Where it listens: `host:port`.
+    pub address: String,
+    /// The value of `Proxy-Authorization`, where it wants one. Neither `Debug` nor any face prints it.
+    pub authorization: Option<String>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({})", self.address)
+    }
+}
+
+/// Which of a host's addresses a check looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Addresses {
+    /// The first that answers (RFC 8305), as a client would.
+    #[default]
+    First,
+    /// Each of them, on its own, with the same server name. The check passes where one does, and tells of the others.
+    All,
+}
+
+/// Which addresses count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    /// What there is, whichever answers.
+    #[default]
+    Any,
+    /// IPv4 alone.
+    V4,
+    /// IPv6 alone.
+    V6,
+    /// Both: one address of each is checked on its own, as with [`Addresses::All`].
+    Both,
 }
 
 /// One extra request header. Its value may be a secret: neither `Debug` nor any face prints it.
@@ -51,48 +130,6 @@ impl fmt::Debug for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ***", self.name)
     }
-}
-
-/// One thing said or expected on the open connection. In every text `{{nonce}}` is a fresh random token of the check
-/// and `{{now_ms}}` the milliseconds since 1970 when the text is used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Step {
-    /// Send one text message.
-    Send {
-        /// The message.
-        text: String,
-    },
-    /// Wait for a message that matches; others are skipped, up to the agent's limit. The round trip is measured from
-    /// the latest `Send` to the match.
-    Expect {
-        /// What the message must be.
-        matcher: Matcher,
-        /// At most this long, and never past the check's own deadline.
-        within: Option<Micros>,
-    },
-    /// Send a protocol ping (RFC 6455 section 5.5.2) with a payload of its own and wait for the pong that carries it.
-    Ping {
-        /// At most this long, and never past the check's own deadline.
-        within: Option<Micros>,
-    },
-}
-
-/// What an expected message must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Matcher {
-    /// Any text or binary message.
-    Any,
-    /// The message is JSON, and the value at `pointer` (RFC 6901) equals `value`.
-    JsonEquals {
-        /// A JSON pointer, such as `/result/id`; empty for the whole message.
-        pointer: String,
-        /// The wanted value, as JSON text; numbers compare by value.
-        value: String,
-    },
-    /// The message contains this text.
-    Contains(String),
-    /// The message matches this regular expression anywhere (the `regex-lite` dialect: no look-around, no `\p{}`).
-    Regex(String),
 }
 
 /// A monitor given to one agent, with the agent's place in the stagger.
@@ -114,20 +151,49 @@ pub struct Slot {
 }
 
 impl MonitorSpec {
+    /// A specification that asks for a protocol ping and is plain in everything else.
+    pub fn new(id: MonitorId, url: impl Into<String>, interval: Micros, timeout: Micros) -> Self {
+        Self {
+            id,
+            url: url.into(),
+            interval,
+            timeout,
+            hello: Vec::new(),
+            steps: vec![Step::Ping { within: None }],
+            samples: 1,
+            replies: Vec::new(),
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+            origin: None,
+            sni: None,
+            connect_to: None,
+            ca_pem: None,
+            verify_tls: true,
+            client_certificate: None,
+            proxy: None,
+            addresses: Addresses::First,
+            family: Family::Any,
+            canary: None,
+            idle_search: None,
+        }
+    }
+
     /// Whether every bound of [`limits`] holds, so that a specification off the wire cannot make an agent allocate
     /// or spin without end. The aggregator's configuration says the same in words that help.
     pub fn is_within_limits(&self) -> bool {
-        let texts_fit = self.steps.iter().all(|step| match step {
-            Step::Send { text } => text.len() <= limits::STEP_TEXT_BYTES_MAX,
-            Step::Expect { matcher, .. } => matcher.text_bytes() <= limits::STEP_TEXT_BYTES_MAX,
-            Step::Ping { .. } => true,
-        });
-        texts_fit
-            && self.url.len() <= limits::URL_BYTES_MAX
+        let fits = |text: &Option<String>, bytes_max: usize| {
+            text.as_ref().is_none_or(|text| text.len() <= bytes_max)
+        };
+        self.url.len() <= limits::URL_BYTES_MAX
             && (limits::INTERVAL_MIN..=limits::INTERVAL_MAX).contains(&self.interval)
             && (limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX).contains(&self.timeout)
             && self.timeout <= self.interval
+            && self.hello.len() <= limits::STEPS_MAX
             && self.steps.len() <= limits::STEPS_MAX
+            && self.hello.iter().chain(&self.steps).all(Step::is_within_limits)
+            && (1..=limits::SAMPLES_MAX).contains(&self.samples)
+            && self.replies.len() <= limits::REPLIES_MAX
+            && self.replies.iter().all(Reply::is_within_limits)
             && self.headers.len() <= limits::HEADERS_MAX
             && self
                 .headers
@@ -135,17 +201,22 @@ impl MonitorSpec {
                 .all(|header| header.name.len() + header.value.len() <= limits::HEADER_BYTES_MAX)
             && self.subprotocols.len() <= limits::SUBPROTOCOLS_MAX
             && self.subprotocols.iter().all(|name| name.len() <= limits::SUBPROTOCOL_BYTES_MAX)
-            && self.ca_pem.as_ref().is_none_or(|pem| pem.len() <= limits::CA_PEM_BYTES_MAX)
-    }
-}
-
-impl Matcher {
-    /// Bytes of all its texts.
-    pub fn text_bytes(&self) -> usize {
-        match self {
-            Self::Any => 0,
-            Self::JsonEquals { pointer, value } => pointer.len() + value.len(),
-            Self::Contains(text) | Self::Regex(text) => text.len(),
-        }
+            && fits(&self.origin, limits::URL_BYTES_MAX)
+            && fits(&self.sni, limits::ADDRESS_BYTES_MAX)
+            && fits(&self.connect_to, limits::ADDRESS_BYTES_MAX)
+            && fits(&self.ca_pem, limits::CA_PEM_BYTES_MAX)
+            && self.client_certificate.as_ref().is_none_or(|certificate| {
+                certificate.chain_pem.len() + certificate.key_pem.len() <= limits::CA_PEM_BYTES_MAX
+            })
+            && self.proxy.as_ref().is_none_or(|proxy| {
+                proxy.address.len() <= limits::ADDRESS_BYTES_MAX
+                    && fits(&proxy.authorization, limits::HEADER_BYTES_MAX)
+            })
+            && self.canary.as_ref().is_none_or(|canary| {
+                let spans = limits::CANARY_SPAN_MIN..=limits::CANARY_SPAN_MAX;
+                spans.contains(&canary.heartbeat) && spans.contains(&canary.grace)
+            })
+            && self.idle_search.as_ref().is_none_or(IdleSearch::is_within_limits)
+            && codec::encode(self, limits::SPEC_BYTES_MAX).is_ok()
     }
 }

@@ -27,6 +27,52 @@ pub struct CheckResult {
     pub timings: Timings,
     /// The address that was dialled, where it came to that.
     pub address: Option<IpAddr>,
+    /// What TLS agreed on; none for `ws://`, or where it did not come to that.
+    pub tls: Option<TlsFacts>,
+    /// What each address found, where several were checked on their own; at most [`limits::ADDRESSES_MAX`]. Then `outcome`
+    /// is passed where one of them passed, and everything else here is of the first that did, or of the first.
+    pub addresses: Vec<AddressResult>,
+}
+
+/// What one of several addresses found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressResult {
+    /// The address.
+    pub address: IpAddr,
+    /// What went wrong there; none where the check passed.
+    pub failure: Option<FailureKind>,
+    /// From the start of its check to the end.
+    pub total: Micros,
+}
+
+/// What TLS agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsFacts {
+    /// The version's number (RFC 8446 section 4.2.1): `0x0304` is TLS 1.3.
+    pub version: u16,
+    /// The cipher suite's number in IANA's registry.
+    pub cipher: u16,
+    /// When the first certificate of the chain ends that the server sent, where they could be read.
+    pub not_after: Option<WallMicros>,
+    /// SHA-256 of the server's own certificate.
+    pub fingerprint: [u8; 32],
+    /// Whether the chain was verified.
+    pub verified: bool,
+}
+
+/// The round trips of one check, or of a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundTrips {
+    /// How many.
+    pub count: u32,
+    /// The quickest.
+    pub min: Micros,
+    /// The one in the middle; of an even number, the lower one.
+    pub p50: Micros,
+    /// The slowest.
+    pub max: Micros,
+    /// The mean of the differences between one and the next (as RFC 3550 section 6.4.1, without its smoothing).
+    pub jitter: Micros,
 }
 
 /// Why a check was made.
@@ -87,6 +133,8 @@ pub struct Timings {
     pub close: Option<Micros>,
     /// From the latest `Send` (or ping) to the reply that matched: the slowest such round trip of the check.
     pub round_trip: Option<Micros>,
+    /// All round trips of the check, where it was to make several ([`crate::MonitorSpec::samples`]).
+    pub samples: Option<RoundTrips>,
     /// From the start of the check to its end.
     pub total: Micros,
 }
@@ -102,6 +150,8 @@ pub struct Failure {
     pub detail: String,
     /// What the server answered instead of the upgrade.
     pub refusal: Option<UpgradeRefusal>,
+    /// Whether the same agent's canary on the monitor lived meanwhile: newcomers are refused, and those inside stay.
+    pub canary_lives: bool,
 }
 
 /// An answer to the upgrade request that was not `101 Switching Protocols`.
@@ -111,6 +161,9 @@ pub struct UpgradeRefusal {
     pub status: u16,
     /// The `Server` header, cut at [`limits::SERVER_HEADER_BYTES_MAX`].
     pub server: Option<String>,
+    /// Headers that tell who answered and why, as `name: value`; at most [`limits::REFUSAL_HEADERS_MAX`], each cut at
+    /// [`limits::SERVER_HEADER_BYTES_MAX`]. No cookies.
+    pub headers: Vec<String>,
     /// The first bytes of the body, cut at [`limits::BODY_EXCERPT_BYTES_MAX`]; what is not UTF-8 is replaced.
     pub body: String,
 }
@@ -165,6 +218,42 @@ pub enum FailureKind {
     EgressBlocked,
     /// The agent could not do its work. Not the server's fault: the region abstains.
     AgentFault,
+    /// A TLS alert ended the connection after its handshake (RFC 8446 section 6), with this description.
+    TlsAlert(u8),
+    /// A connection that was held open: TCP lives, and the heartbeat was not answered.
+    SilentDrop(SilentDrop),
+    /// The messages of a stream stopped coming in time.
+    StreamStale,
+    /// A message came in time, and what it says is wrong.
+    Content(ContentFault),
+    /// The proxy that the agent is to go through did not make the tunnel. Not the server's fault: the region abstains.
+    Proxy,
+}
+
+/// Where a silent drop is, as far as the system can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SilentDrop {
+    /// The peer's TCP acknowledged the heartbeat, and nothing answered it: the server is stuck.
+    Stuck,
+    /// The heartbeat was not even acknowledged: the path is dead.
+    PathDead,
+    /// The system does not tell.
+    Unknown,
+}
+
+/// What is wrong with a message's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContentFault {
+    /// A value that must grow did not.
+    NotGrowing,
+    /// A sequence has a gap.
+    SequenceGap,
+    /// A sequence repeats a number or goes back.
+    SequenceRepeat,
+    /// A published timestamp is too old.
+    TooOld,
+    /// The value is not there, or not of a kind that can be judged.
+    Unreadable,
 }
 
 /// Why a name was not resolved.
@@ -219,34 +308,41 @@ impl CheckResult {
 
     /// Whether every bounded field is within its bound.
     pub fn is_within_limits(&self) -> bool {
-        let Some(failure) = self.failure() else { return true };
-        let reason_fits = if let FailureKind::Closed { reason, .. } = &failure.kind {
-            reason.len() <= limits::CLOSE_REASON_BYTES_MAX
-        } else {
-            true
-        };
-        reason_fits
-            && failure.detail.len() <= limits::DETAIL_BYTES_MAX
-            && failure.refusal.as_ref().is_none_or(|refusal| {
-                refusal.body.len() <= limits::BODY_EXCERPT_BYTES_MAX
-                    && refusal
-                        .server
-                        .as_ref()
-                        .is_none_or(|server| server.len() <= limits::SERVER_HEADER_BYTES_MAX)
-            })
+        self.addresses.len() <= limits::ADDRESSES_MAX
+            && self.addresses.iter().all(|address| address.failure.as_ref().is_none_or(FailureKind::fits))
+            && self.failure().is_none_or(Failure::is_within_limits)
     }
 }
 
 impl Failure {
     /// A failure; the detail is cut at [`limits::DETAIL_BYTES_MAX`].
     pub fn new(kind: FailureKind, phase: Phase, detail: impl Into<String>) -> Self {
-        Self { kind, phase, detail: cut(detail.into(), limits::DETAIL_BYTES_MAX), refusal: None }
+        Self {
+            kind,
+            phase,
+            detail: cut(detail.into(), limits::DETAIL_BYTES_MAX),
+            refusal: None,
+            canary_lives: false,
+        }
+    }
+
+    /// Whether every bounded field is within its bound.
+    pub fn is_within_limits(&self) -> bool {
+        let fits = |text: &String| text.len() <= limits::SERVER_HEADER_BYTES_MAX;
+        self.kind.fits()
+            && self.detail.len() <= limits::DETAIL_BYTES_MAX
+            && self.refusal.as_ref().is_none_or(|refusal| {
+                refusal.body.len() <= limits::BODY_EXCERPT_BYTES_MAX
+                    && refusal.server.as_ref().is_none_or(fits)
+                    && refusal.headers.len() <= limits::REFUSAL_HEADERS_MAX
+                    && refusal.headers.iter().all(fits)
+            })
     }
 }
 
 impl FailureKind {
     /// Every name that [`FailureKind::name`] gives, for the API's documentation and for bounded metric labels.
-    pub const NAMES: [&'static str; 21] = [
+    pub const NAMES: [&'static str; 26] = [
         "dns",
         "connection_refused",
         "unreachable",
@@ -268,6 +364,11 @@ impl FailureKind {
         "too_large",
         "egress_blocked",
         "agent_fault",
+        "tls_alert",
+        "silent_drop",
+        "stream_stale",
+        "content",
+        "proxy",
     ];
 
     /// The stable name, for JSON, metrics and the store.
@@ -294,12 +395,25 @@ impl FailureKind {
             Self::TooLarge => "too_large",
             Self::EgressBlocked => "egress_blocked",
             Self::AgentFault => "agent_fault",
+            Self::TlsAlert(_) => "tls_alert",
+            Self::SilentDrop(_) => "silent_drop",
+            Self::StreamStale => "stream_stale",
+            Self::Content(_) => "content",
+            Self::Proxy => "proxy",
+        }
+    }
+
+    fn fits(&self) -> bool {
+        if let Self::Closed { reason, .. } = self {
+            reason.len() <= limits::CLOSE_REASON_BYTES_MAX
+        } else {
+            true
         }
     }
 
     /// Whether the fault is the agent's or its operator's, so that it says nothing about the server.
     pub fn is_agents_own(&self) -> bool {
-        matches!(self, Self::EgressBlocked | Self::AgentFault)
+        matches!(self, Self::EgressBlocked | Self::AgentFault | Self::Proxy)
     }
 }
 
@@ -312,6 +426,9 @@ impl fmt::Display for FailureKind {
             Self::UpgradeStatus(status) => write!(f, "{name} {status}"),
             Self::UpgradeInvalid(fault) => write!(f, "{name} {}", fault.name()),
             Self::Closed { code, .. } => write!(f, "{name} {code}"),
+            Self::TlsAlert(description) => write!(f, "{name} {description}"),
+            Self::SilentDrop(at) => write!(f, "{name} {}", at.name()),
+            Self::Content(fault) => write!(f, "{name} {}", fault.name()),
             Self::ConnectionRefused
             | Self::Unreachable
             | Self::ConnectTimeout
@@ -328,7 +445,9 @@ impl fmt::Display for FailureKind {
             | Self::ProtocolViolation
             | Self::TooLarge
             | Self::EgressBlocked
-            | Self::AgentFault => f.write_str(name),
+            | Self::AgentFault
+            | Self::StreamStale
+            | Self::Proxy => f.write_str(name),
         }
     }
 }
@@ -342,6 +461,51 @@ impl DnsFault {
             Self::ServerFailure => "server_failure",
             Self::Timeout => "timeout",
         }
+    }
+}
+
+impl SilentDrop {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stuck => "stuck",
+            Self::PathDead => "path_dead",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl ContentFault {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotGrowing => "not_growing",
+            Self::SequenceGap => "sequence_gap",
+            Self::SequenceRepeat => "sequence_repeat",
+            Self::TooOld => "too_old",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl RoundTrips {
+    /// Sums up spans in the order in which they were measured; none of none.
+    pub fn of(spans: &[Micros]) -> Option<Self> {
+        let mut sorted = spans.to_vec();
+        sorted.sort_unstable();
+        let difference = |pair: &[Micros]| match pair {
+            [one, next] => one.0.abs_diff(next.0),
+            _ => 0,
+        };
+        let differences: u64 = spans.windows(2).map(difference).fold(0, u64::saturating_add);
+        let steps = u64::try_from(spans.len().saturating_sub(1)).unwrap_or(u64::MAX).max(1);
+        Some(Self {
+            count: u32::try_from(spans.len()).unwrap_or(u32::MAX),
+            min: *sorted.first()?,
+            p50: *sorted.get((sorted.len() - 1) / 2)?,
+            max: *sorted.last()?,
+            jitter: Micros(differences / steps),
+        })
     }
 }
 
@@ -394,6 +558,19 @@ pub fn cut(mut text: String, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn round_trips_are_summed_up() {
+        let of = |spans: &[u64]| RoundTrips::of(&spans.iter().copied().map(Micros).collect::<Vec<_>>());
+        let trips = |count, min, p50, max, jitter| {
+            let [min, p50, max, jitter] = [min, p50, max, jitter].map(Micros);
+            Some(RoundTrips { count, min, p50, max, jitter })
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7]), trips(1, 7, 7, 7, 0));
+        assert_eq!(of(&[30, 10, 20, 40]), trips(4, 10, 20, 40, 16));
+        assert_eq!(of(&[0, u64::MAX, 0]), trips(3, 0, 0, u64::MAX, u64::MAX / 2));
+    }
 
     #[test]
     fn texts_are_cut_on_characters() {

@@ -146,9 +146,8 @@ pub fn admit(
 ) -> Result<Admission, Refusal> {
     let Authentic(unit) = unit;
     if let Content::Batch(batch) = &unit.content {
-        let foreign = batch.results.iter().find(|result| !was_given(&result.monitor));
-        if let Some(result) = foreign {
-            return Err(Refusal::ForeignMonitor(result.monitor.clone()));
+        if let Some(foreign) = batch.monitors().find(|monitor| !was_given(monitor)) {
+            return Err(Refusal::ForeignMonitor(foreign.clone()));
         }
     }
     Ok(match chains.place(&unit.place, &unit.content, &unit.digest)? {

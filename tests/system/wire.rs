@@ -42,19 +42,11 @@ fn join_string(house: &House) -> JoinString {
 
 fn assignment(id: &str, weight: usize) -> Assignment {
     let header = |number| Header { name: format!("x-{number}"), value: "v".repeat(weight / 40) };
+    let (interval, timeout) = (Micros::from_secs(30), Micros::from_secs(10));
     let spec = MonitorSpec {
-        id: id.parse().unwrap(),
-        url: "wss://example.org/".into(),
-        interval: Micros::from_secs(30),
-        timeout: Micros::from_secs(10),
-        steps: vec![],
         headers: (0..32).map(header).collect(),
-        subprotocols: vec![],
-        origin: None,
-        sni: None,
-        connect_to: None,
         ca_pem: Some("c".repeat(weight / 6)),
-        verify_tls: true,
+        ..MonitorSpec::new(id.parse().unwrap(), "wss://example.org/", interval, timeout)
     };
     Assignment { spec, slot: Slot { index: 0, of: 1 } }
 }

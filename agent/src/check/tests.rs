@@ -26,28 +26,22 @@ fn args(words: &[&str]) -> Args {
 
 #[test]
 fn the_command_line_becomes_a_monitor() {
-    let json =
-        |pointer: &str, value: &str| Matcher::JsonEquals { pointer: pointer.into(), value: value.into() };
-    let send = |text: &str| Step::Send { text: text.into() };
-    let expect = |matcher| Step::Expect { matcher, within: None };
+    let json = |pointer: &str, value: &str| Matcher::json_equals(pointer, value);
+    let send = |text: &str| Step::send(text);
+    let expect = |matcher| Step::expect(matcher, None);
     let ping = || Step::Ping { within: None };
     for (words, steps) in [
         (&[][..], vec![ping()]),
         (&["--upgrade-only"], vec![]),
-        (&["--send", "a"], vec![send("a"), expect(Matcher::Any)]),
-        (&["--send", "a", "--ping"], vec![send("a"), expect(Matcher::Any), ping()]),
+        (&["--send", "a"], vec![send("a"), expect(Matcher::ANY)]),
+        (&["--send", "a", "--ping"], vec![send("a"), expect(Matcher::ANY), ping()]),
         (&["--expect-json", "/type=pong"], vec![expect(json("/type", "\"pong\""))]),
         (&["--expect-json", "/n=1"], vec![expect(json("/n", "1"))]),
         (&["--expect-json", "/n=\"1\""], vec![expect(json("/n", "\"1\""))]),
         (&["--expect-json", "/id={{nonce}}"], vec![expect(json("/id", "\"{{nonce}}\""))]),
         (
             &["--send", "a", "--send", "b", "--expect-regex", "r", "--expect-contains", "c"],
-            vec![
-                send("a"),
-                send("b"),
-                expect(Matcher::Contains("c".into())),
-                expect(Matcher::Regex("r".into())),
-            ],
+            vec![send("a"), send("b"), expect(Matcher::contains("c")), expect(Matcher::regex("r"))],
         ),
     ] {
         let spec = args(&[&["ws://x.example"], words].concat()).spec().unwrap();
@@ -90,6 +84,7 @@ fn checked(outcome: Outcome) -> Checked {
             exchange: Some(Micros(30_200)),
             close: Some(Micros(9_900)),
             round_trip: Some(Micros(29_800)),
+            samples: None,
             total: Micros(142_500),
         },
         address: Some([203, 0, 113, 7].into()),
@@ -122,6 +117,7 @@ fn refused() -> Checked {
     failure.refusal = Some(UpgradeRefusal {
         status: 502,
         server: Some("nginx/1.24.0".into()),
+        headers: Vec::new(),
         body: "<html>\n<head><title>502 Bad Gateway</title></head>\n".into(),
     });
     let mut checked = checked(Outcome::Failed(failure));

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use quorate_proto::{Failure, FailureKind, Matcher, Micros, Phase, Step, limits as protocol, outcome::cut};
+use quorate_proto::{
+    Failure, FailureKind, Matcher, Micros, Payload, Phase, Step, limits as protocol, outcome::cut,
+    step::Expect,
+};
 use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -51,11 +54,18 @@ impl Socket {
     pub(crate) async fn run(&mut self, plan: &Plan, progress: &mut Progress) -> Result<(), Failure> {
         for step in &plan.steps {
             match step {
-                Step::Send { text } => {
-                    let text = plan.placeholders.fill(text);
-                    self.sent = Some(self.send(Message::text(text), progress).await?);
+                Step::Send(payload) => {
+                    let message = match payload {
+                        Payload::Text(text) => Message::text(plan.placeholders.fill(text)),
+                        Payload::Binary(bytes) => Message::binary(bytes.clone()),
+                    };
+                    self.sent = Some(self.send(message, progress).await?);
                 }
-                Step::Expect { matcher, within } => {
+                Step::Stream(_) => {
+                    let detail = "streams are not looked at".to_owned();
+                    return Err(progress.fail((FailureKind::AgentFault, detail)));
+                }
+                Step::Expect(Expect { matcher, within, .. }) => {
                     let waiting = self.expect(matcher, &plan.placeholders, progress);
                     let within = *within;
                     self::within(within, waiting).await.unwrap_or_else(|| Err(in_vain(progress, within)))?;

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use quorate_proto::Matcher;
+use data_encoding::HEXLOWER;
+use quorate_proto::{
+    Matcher,
+    step::{Condition, JsonTest, JsonType},
+};
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Number, Value};
 
@@ -10,11 +14,24 @@ use super::{expand::Placeholders, pointer, quote::quote};
 use crate::limits;
 
 /// A matcher with its placeholders filled, ready to be used.
-pub(crate) enum Pattern {
-    Any,
-    Json { pointer: String, value: Value },
+pub(crate) struct Pattern {
+    conditions: Vec<Ready>,
+}
+
+/// One condition, ready to be used.
+enum Ready {
+    Json { pointer: String, test: Test },
     Contains(String),
     Regex(Regex),
+    Prefix(Vec<u8>),
+}
+
+/// What the value at a pointer must be.
+enum Test {
+    Present,
+    Equals(Value),
+    Type(JsonType),
+    Matches(Regex),
 }
 
 /// Why a matcher makes no sense.
@@ -30,53 +47,110 @@ pub(crate) enum PatternError {
 
 impl Pattern {
     pub(crate) fn new(matcher: &Matcher, placeholders: &Placeholders) -> Result<Self, PatternError> {
-        Ok(match matcher {
-            Matcher::Any => Self::Any,
-            Matcher::Contains(text) => Self::Contains(placeholders.fill(text)),
-            Matcher::Regex(pattern) => {
-                let filled = placeholders.fill(pattern);
-                let regex = RegexBuilder::new(&filled).size_limit(limits::REGEX_BYTES_MAX).build();
-                Self::Regex(regex.map_err(|error| PatternError::Regex { pattern: quote(pattern), error })?)
-            }
-            Matcher::JsonEquals { pointer, value } => {
-                let filled = placeholders.fill(value);
-                let parsed = serde_json::from_str(&filled)
-                    .map_err(|error| PatternError::Json { value: quote(value), error })?;
-                let pointer = placeholders.fill(pointer);
-                if !(pointer.is_empty() || pointer.starts_with('/')) {
-                    return Err(PatternError::Pointer(quote(&pointer)));
-                }
-                Self::Json { pointer, value: parsed }
-            }
-        })
+        let conditions = matcher.conditions.iter().map(|condition| Ready::new(condition, placeholders));
+        Ok(Self { conditions: conditions.collect::<Result<_, _>>()? })
     }
 
     /// Whether a message, text or binary, is the one.
     pub(crate) fn matches(&self, message: &[u8]) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Contains(text) => message.utf8_chunks().any(|chunk| chunk.valid().contains(text.as_str())),
-            Self::Regex(regex) => regex.is_match(&searchable(message)),
-            Self::Json { pointer, value } => {
-                pointer::value(message, pointer).is_some_and(|found| equals(&found, value))
-            }
-        }
+        self.conditions.iter().all(|condition| condition.holds(message))
     }
 
     /// What is waited for, after "no message ".
     pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Any => "of any kind".to_owned(),
-            Self::Contains(text) => format!("containing {:?}", quote(text)),
-            Self::Regex(regex) => format!("matching /{}/", quote(regex.as_str())),
-            Self::Json { pointer, value } if pointer.is_empty() => {
-                format!("equal to {}", quote(&value.to_string()))
+        match self.conditions.as_slice() {
+            [] => "of any kind".to_owned(),
+            conditions => conditions.iter().map(Ready::describe).collect::<Vec<_>>().join(" and "),
+        }
+    }
+}
+
+impl Ready {
+    fn new(condition: &Condition, placeholders: &Placeholders) -> Result<Self, PatternError> {
+        Ok(match condition {
+            Condition::Contains(text) => Self::Contains(placeholders.fill(text)),
+            Condition::Regex(pattern) => Self::Regex(regex(pattern, placeholders)?),
+            Condition::Prefix(bytes) => Self::Prefix(bytes.clone()),
+            Condition::Json { pointer, test } => {
+                let pointer = placeholders.fill(pointer);
+                if !(pointer.is_empty() || pointer.starts_with('/')) {
+                    return Err(PatternError::Pointer(quote(&pointer)));
+                }
+                Self::Json { pointer, test: Test::new(test, placeholders)? }
             }
-            Self::Json { pointer, value } => {
-                format!("with {} = {}", quote(pointer), quote(&value.to_string()))
+        })
+    }
+
+    fn holds(&self, message: &[u8]) -> bool {
+        match self {
+            Self::Contains(text) => message.utf8_chunks().any(|chunk| chunk.valid().contains(text.as_str())),
+            Self::Regex(regex) => regex.is_match(&searchable(message)),
+            Self::Prefix(bytes) => message.starts_with(bytes),
+            Self::Json { pointer, test } => {
+                pointer::value(message, pointer).is_some_and(|value| test.passes(&value))
             }
         }
     }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Contains(text) => format!("containing {:?}", quote(text)),
+            Self::Regex(regex) => format!("matching /{}/", quote(regex.as_str())),
+            Self::Prefix(bytes) => format!("beginning with {}", HEXLOWER.encode(bytes)),
+            Self::Json { pointer, test: Test::Equals(value) } if pointer.is_empty() => {
+                format!("equal to {}", quote(&value.to_string()))
+            }
+            Self::Json { pointer, test } => {
+                let pointer = if pointer.is_empty() { "JSON".to_owned() } else { quote(pointer) };
+                match test {
+                    Test::Present => format!("with {pointer}"),
+                    Test::Equals(value) => format!("with {pointer} = {}", quote(&value.to_string())),
+                    Test::Type(kind) => format!("with {pointer} of type {}", kind.name()),
+                    Test::Matches(regex) => format!("with {pointer} matching /{}/", quote(regex.as_str())),
+                }
+            }
+        }
+    }
+}
+
+impl Test {
+    fn new(test: &JsonTest, placeholders: &Placeholders) -> Result<Self, PatternError> {
+        Ok(match test {
+            JsonTest::Present => Self::Present,
+            JsonTest::Type(kind) => Self::Type(*kind),
+            JsonTest::Matches(pattern) => Self::Matches(regex(pattern, placeholders)?),
+            JsonTest::Equals(value) => Self::Equals(
+                serde_json::from_str(&placeholders.fill(value))
+                    .map_err(|error| PatternError::Json { value: quote(value), error })?,
+            ),
+        })
+    }
+
+    fn passes(&self, value: &Value) -> bool {
+        match self {
+            Self::Present => true,
+            Self::Equals(wanted) => equals(value, wanted),
+            Self::Matches(regex) => match value {
+                Value::String(text) => regex.is_match(text),
+                other => regex.is_match(&other.to_string()),
+            },
+            Self::Type(kind) => match kind {
+                JsonType::Null => value.is_null(),
+                JsonType::Boolean => value.is_boolean(),
+                JsonType::Number => value.is_number(),
+                JsonType::Integer => value.is_i64() || value.is_u64(),
+                JsonType::String => value.is_string(),
+                JsonType::Array => value.is_array(),
+                JsonType::Object => value.is_object(),
+            },
+        }
+    }
+}
+
+fn regex(pattern: &str, placeholders: &Placeholders) -> Result<Regex, PatternError> {
+    let filled = placeholders.fill(pattern);
+    let regex = RegexBuilder::new(&filled).size_limit(limits::REGEX_BYTES_MAX).build();
+    regex.map_err(|error| PatternError::Regex { pattern: quote(pattern), error })
 }
 
 /// A message as text. One that is not UTF-8 is searched as far as [`limits::BINARY_SEARCHED_BYTES_MAX`].
@@ -121,17 +195,17 @@ mod tests {
     }
 
     fn json(pointer: &str, value: &str) -> Matcher {
-        Matcher::JsonEquals { pointer: pointer.into(), value: value.into() }
+        Matcher::json_equals(pointer, value)
     }
 
     #[test]
     fn messages_are_matched() {
         for (matcher, message, matches) in [
-            (Matcher::Any, "", true),
-            (Matcher::Contains("pong".into()), "a pong b", true),
-            (Matcher::Contains("pong".into()), "PONG", false),
-            (Matcher::Regex("^id=[0-9]+$".into()), "id=42", true),
-            (Matcher::Regex("^id=[0-9]+$".into()), "id=x", false),
+            (Matcher::ANY, "", true),
+            (Matcher::contains("pong"), "a pong b", true),
+            (Matcher::contains("pong"), "PONG", false),
+            (Matcher::regex("^id=[0-9]+$"), "id=42", true),
+            (Matcher::regex("^id=[0-9]+$"), "id=x", false),
             (json("/type", "\"pong\""), r#"{"type":"pong","x":1}"#, true),
             (json("/type", "\"pong\""), r#"{"type":"ping"}"#, false),
             (json("/type", "\"pong\""), r#"{"other":"pong"}"#, false),
@@ -156,7 +230,7 @@ mod tests {
 
     #[test]
     fn binary_messages_are_matched_as_far_as_they_are_text() {
-        assert!(pattern(Matcher::Contains("ok".into())).matches(b"\xff\x00ok"));
+        assert!(pattern(Matcher::contains("ok")).matches(b"\xff\x00ok"));
         assert!(!pattern(json("", "1")).matches(b"\xff"));
     }
 
@@ -168,9 +242,9 @@ mod tests {
     #[test]
     fn what_is_waited_for_can_be_said() {
         for (matcher, text) in [
-            (Matcher::Any, "of any kind"),
-            (Matcher::Contains("a\"b".into()), r#"containing "a\"b""#),
-            (Matcher::Regex("^a$".into()), "matching /^a$/"),
+            (Matcher::ANY, "of any kind"),
+            (Matcher::contains("a\"b"), r#"containing "a\"b""#),
+            (Matcher::regex("^a$"), "matching /^a$/"),
             (json("/type", "\"pong\""), r#"with /type = "pong""#),
             (json("", "[1]"), "equal to [1]"),
         ] {

@@ -1,7 +1,7 @@
 //! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled.
 
 use data_encoding::BASE64;
-use quorate_proto::{MonitorSpec, Region, Step};
+use quorate_proto::{MonitorSpec, Region, Step, step::Expect};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use url::{Host, Url};
 
@@ -90,7 +90,7 @@ impl Plan {
         };
         let placeholders = Placeholders::random().ok_or(PlanError::Random)?;
         for (index, step) in spec.steps.iter().enumerate() {
-            if let Step::Expect { matcher, .. } = step {
+            if let Step::Expect(Expect { matcher, .. }) = step {
                 Pattern::new(matcher, &placeholders)
                     .map_err(|error| PlanError::Pattern { step: index + 1, error })?;
             }
@@ -185,7 +185,7 @@ mod tests {
             MonitorSpec { headers, ..spec("ws://x.example") }
         };
         let expect = |matcher| {
-            let steps = vec![Step::Ping { within: None }, Step::Expect { matcher, within: None }];
+            let steps = vec![Step::Ping { within: None }, Step::expect(matcher, None)];
             MonitorSpec { steps, ..spec("ws://x.example") }
         };
         for (spec, why) in [
@@ -200,9 +200,9 @@ mod tests {
             (header("X Y", "z"), "not a header's name"),
             (header("X-Y", "a\r\nEvil: yes"), "line break"),
             (header("connection", "close"), "belongs to the upgrade"),
-            (expect(Matcher::Regex("(".into())), "step 2"),
-            (expect(Matcher::JsonEquals { pointer: "/a".into(), value: "pong".into() }), "step 2"),
-            (expect(Matcher::JsonEquals { pointer: "a".into(), value: "1".into() }), "step 2"),
+            (expect(Matcher::regex("(")), "step 2"),
+            (expect(Matcher::json_equals("/a", "pong")), "step 2"),
+            (expect(Matcher::json_equals("a", "1")), "step 2"),
         ] {
             let error = Plan::new(&spec, None).err().expect(why).to_string();
             assert!(error.contains(why), "{error} / {why}");

@@ -12,18 +12,8 @@ use crate::egress::Egress;
 /// A monitor that asks for nothing but the upgrade.
 pub(crate) fn spec(url: &str) -> MonitorSpec {
     MonitorSpec {
-        id: "m".parse().unwrap(),
-        url: url.to_owned(),
-        interval: Micros::from_secs(60),
-        timeout: Micros::from_secs(10),
         steps: Vec::new(),
-        headers: Vec::new(),
-        subprotocols: Vec::new(),
-        origin: None,
-        sni: None,
-        connect_to: None,
-        ca_pem: None,
-        verify_tls: true,
+        ..MonitorSpec::new("m".parse().unwrap(), url, Micros::from_secs(60), Micros::from_secs(10))
     }
 }
 

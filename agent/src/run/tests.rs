@@ -14,19 +14,10 @@ use super::*;
 use crate::{sign::Signer, spool::Parcels, state::Enrolment, uplink::Event};
 
 fn assignment(id: &str, address: SocketAddr) -> Assignment {
+    let second = Micros::from_secs(1);
     let spec = MonitorSpec {
-        id: id.parse().unwrap(),
-        url: format!("ws://{address}/"),
-        interval: Micros::from_secs(1),
-        timeout: Micros::from_secs(1),
         steps: Vec::new(),
-        headers: Vec::new(),
-        subprotocols: Vec::new(),
-        origin: None,
-        sni: None,
-        connect_to: None,
-        ca_pem: None,
-        verify_tls: true,
+        ..MonitorSpec::new(id.parse().unwrap(), format!("ws://{address}/"), second, second)
     };
     Assignment { spec, slot: Slot { index: 0, of: 1 } }
 }

@@ -6,20 +6,7 @@ use quorate_proto::limits as protocol;
 use super::*;
 
 fn assignment(id: &str, interval: Micros, index: u16, of: u16) -> Assignment {
-    let spec = MonitorSpec {
-        id: id.parse().unwrap(),
-        url: "wss://example.org/".into(),
-        interval,
-        timeout: interval,
-        steps: Vec::new(),
-        headers: Vec::new(),
-        subprotocols: Vec::new(),
-        origin: None,
-        sni: None,
-        connect_to: None,
-        ca_pem: None,
-        verify_tls: true,
-    };
+    let spec = MonitorSpec::new(id.parse().unwrap(), "wss://example.org/", interval, interval);
     Assignment { spec, slot: Slot { index, of } }
 }
 

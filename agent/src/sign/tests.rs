@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use quorate_proto::{
     Admission, Chains, CheckKind, Failure, FailureKind, Phase, Timings, codec, limits as protocol,
-    outcome::UpgradeRefusal, verify,
+    outcome::{RoundTrips, TlsFacts, UpgradeRefusal},
+    verify,
 };
 
 use super::*;
@@ -19,6 +20,8 @@ fn passed() -> CheckResult {
         outcome: Outcome::Passed,
         timings: Timings::default(),
         address: None,
+        tls: None,
+        addresses: Vec::new(),
     }
 }
 
@@ -122,7 +125,7 @@ fn a_batch_is_closed_by_count_by_bytes_and_by_revision() {
     let mut large = failed(protocol::DETAIL_BYTES_MAX);
     if let Outcome::Failed(failure) = &mut large.outcome {
         let body = "x".repeat(protocol::BODY_EXCERPT_BYTES_MAX);
-        failure.refusal = Some(UpgradeRefusal { status: 502, server: None, body });
+        failure.refusal = Some(UpgradeRefusal { status: 502, server: None, headers: Vec::new(), body });
     }
     let closed_by: Vec<usize> = (0..BATCH_RESULTS_MAX)
         .filter_map(|_| world.push(large.clone(), LIVE, millis(3)))
@@ -143,9 +146,15 @@ prop_compose! {
         let time = |index: usize| Some(Micros(numbers[index]));
         let reason = "r".repeat(texts[0] % 124);
         let kind = FailureKind::Closed { code: numbers[0] as u16, reason };
+        let address_failure = kind.clone();
         let mut failure = Failure::new(kind, Phase::Close, "d".repeat(texts[1] % 513));
         let server = Some("s".repeat(texts[2] % 129));
-        failure.refusal = Some(UpgradeRefusal { status: numbers[1] as u16, server, body: "b".repeat(texts[3]) });
+        failure.refusal = Some(UpgradeRefusal {
+            status: numbers[1] as u16,
+            server,
+            headers: vec!["h".repeat(texts[2] % 129); texts[2] % 9],
+            body: "b".repeat(texts[3]),
+        });
         CheckResult {
             monitor: "m".repeat(name).parse().unwrap(),
             kind: CheckKind::Confirming { request: numbers[2], attempt: numbers[3] as u8 },
@@ -154,9 +163,17 @@ prop_compose! {
             outcome: Outcome::Failed(failure),
             timings: Timings {
                 dns: time(0), tcp: time(1), tls: time(2), upgrade: time(3), exchange: time(4), close: time(5),
-                round_trip: time(6), total: Micros(numbers[7]),
+                round_trip: time(6), samples: RoundTrips::of(&[Micros(numbers[8])]), total: Micros(numbers[7]),
             },
             address: Some(IpAddr::from(address)),
+            tls: Some(TlsFacts {
+                version: numbers[0] as u16, cipher: numbers[1] as u16, not_after: Some(WallMicros(numbers[2] as i64)),
+                fingerprint: [numbers[3] as u8; 32], verified: true,
+            }),
+            addresses: vec![
+                AddressResult { address: IpAddr::from(address), failure: Some(address_failure), total: Micros(numbers[9]) };
+                texts[0] % 17
+            ],
         }
     }
 }

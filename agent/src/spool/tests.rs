@@ -54,8 +54,16 @@ impl Epoch {
             outcome: Outcome::Failed(Failure::new(FailureKind::Dropped, Phase::Exchange, detail)),
             timings: Timings::default(),
             address: None,
+            tls: None,
+            addresses: Vec::new(),
         };
-        let batch = BatchBody { signed_at: WallMicros(2), revision: 1, results: vec![result; results] };
+        let batch = BatchBody {
+            signed_at: WallMicros(2),
+            revision: 1,
+            results: vec![result; results],
+            canaries: Vec::new(),
+            idle_timeouts: Vec::new(),
+        };
         let place = Place {
             aggregator: world.aggregator,
             agent: world.key.agent_key(),

@@ -130,20 +130,8 @@ mod tests {
     use super::*;
 
     fn assignment(id: &str) -> Assignment {
-        let spec = MonitorSpec {
-            id: id.parse().unwrap(),
-            url: "wss://example.org/".into(),
-            interval: Micros::from_secs(30),
-            timeout: Micros::from_secs(10),
-            steps: vec![],
-            headers: vec![],
-            subprotocols: vec![],
-            origin: None,
-            sni: None,
-            connect_to: None,
-            ca_pem: None,
-            verify_tls: true,
-        };
+        let (interval, timeout) = (Micros::from_secs(30), Micros::from_secs(10));
+        let spec = MonitorSpec::new(id.parse().unwrap(), "wss://example.org/", interval, timeout);
         Assignment { spec, slot: Slot { index: 0, of: 3 } }
     }
 

@@ -37,8 +37,9 @@ fn channel(section: &Section<'_>, lines: &mut BTreeMap<String, usize>) -> Option
     let id = own_id(section, "channel", lines);
     let partial = section.get("partial").and_then(|item| item.boolean()).unwrap_or(false);
     let operator = section.get("operator").and_then(|item| item.boolean()).unwrap_or(true);
+    let events = section.get("events").and_then(|item| item.boolean()).unwrap_or(false);
     let kind = kind(section);
-    Some(Channel { id: id?, kind: kind?, partial, operator })
+    Some(Channel { id: id?, kind: kind?, partial, operator, events })
 }
 
 /// The `id` of a table, which no other of its sort may have. Reported even when nothing else of the table is good.

@@ -22,6 +22,11 @@ const INTERVAL: Micros = Micros::from_secs(30);
 /// The deadline around one check.
 const TIMEOUT: Micros = Micros::from_secs(10);
 
+/// How long an announced restart may take before it is an outage.
+const RESTART_BUDGET: Micros = Micros::from_secs(30);
+/// How long before a certificate ends people are told.
+const CERTIFICATE_WARNING: Micros = Micros::from_secs(14 * 86_400);
+
 /// What a monitor is without being said.
 #[derive(Clone, Copy)]
 pub(super) struct Defaults {
@@ -95,10 +100,6 @@ fn monitor(
     Some(Monitor {
         name: name.unwrap_or_else(|| id.clone()),
         spec: MonitorSpec {
-            id: id.parse().ok()?,
-            url: endpoint.url?,
-            interval: rules.interval,
-            timeout: rules.timeout,
             steps,
             headers: endpoint.headers,
             subprotocols: endpoint.subprotocols,
@@ -107,11 +108,14 @@ fn monitor(
             connect_to: endpoint.connect_to,
             ca_pem: endpoint.ca_pem,
             verify_tls: endpoint.verify_tls,
+            ..MonitorSpec::new(id.parse().ok()?, endpoint.url?, rules.interval, rules.timeout)
         },
         regions: watching,
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
+        restart_budget: RESTART_BUDGET,
+        certificate_warning: CERTIFICATE_WARNING,
         channels: heard_by,
     })
 }

@@ -38,9 +38,9 @@ fn step(item: &Item<'_>, timeout: Micros) -> Option<Step> {
             if let Some(within) = within_item {
                 within.refuse_for("no within: sending is not waiting", "within beside send");
             }
-            bounded_text(&send, "the text to send").map(|text| Step::Send { text })
+            bounded_text(&send, "the text to send").map(Step::send)
         }
-        (None, Some(expect), None) => matcher(&expect).map(|matcher| Step::Expect { matcher, within }),
+        (None, Some(expect), None) => matcher(&expect).map(|matcher| Step::expect(matcher, within)),
         (None, None, Some(ping)) => {
             if ping.boolean() == Some(false) {
                 ping.refuse("ping = true");
@@ -68,14 +68,14 @@ fn matcher(item: &Item<'_>) -> Option<Matcher> {
             None
         }
         (None, None, Some(contains), None, None) => {
-            bounded_text(&contains, "a text that the message contains").map(Matcher::Contains)
+            bounded_text(&contains, "a text that the message contains").map(Matcher::contains)
         }
         (None, None, None, Some(regex), None) => regular_expression(&regex),
         (None, None, None, None, Some(any)) => {
             if any.boolean() == Some(false) {
                 any.refuse("any = true");
             }
-            Some(Matcher::Any)
+            Some(Matcher::ANY)
         }
         _ => {
             item.refuse_for(WANTED, "none of them, or several");
@@ -112,7 +112,7 @@ fn json_equals(json: &Item<'_>, equals: &Item<'_>) -> Option<Matcher> {
         equals.refuse_for(wanted, format!("{} bytes", pointer.len() + value.len()));
         return None;
     }
-    Some(Matcher::JsonEquals { pointer, value })
+    Some(Matcher::json_equals(pointer, value))
 }
 
 /// A TOML value as the JSON value that it stands for.
@@ -157,5 +157,5 @@ fn regular_expression(item: &Item<'_>) -> Option<Matcher> {
         item.refuse_for("a regular expression without look-around and \\p{}", error.to_string());
         return None;
     }
-    Some(Matcher::Regex(text))
+    Some(Matcher::regex(text))
 }

@@ -389,18 +389,18 @@ steps = []
         .steps
         .iter()
         .filter_map(|step| match step {
-            Step::Expect { matcher, .. } => Some(matcher.clone()),
-            Step::Send { .. } | Step::Ping { .. } => None,
+            Step::Expect(expect) => Some(expect.matcher.clone()),
+            Step::Send(_) | Step::Stream(_) | Step::Ping { .. } => None,
         })
         .collect();
     assert_eq!(
         matchers,
         [
-            Matcher::JsonEquals { pointer: "/type".into(), value: "\"pong\"".into() },
-            Matcher::JsonEquals { pointer: String::new(), value: "{\"a\":[1,2.5,true]}".into() },
-            Matcher::Contains("x".into()),
-            Matcher::Regex("^a+$".into()),
-            Matcher::Any,
+            Matcher::json_equals("/type", "\"pong\""),
+            Matcher::json_equals("", "{\"a\":[1,2.5,true]}"),
+            Matcher::contains("x"),
+            Matcher::regex("^a+$"),
+            Matcher::ANY,
         ]
     );
     assert!(config.monitors.iter().all(|monitor| monitor.spec.is_within_limits()));

@@ -149,6 +149,10 @@ impl Core {
                     .and_then(|sighting| sighting.failure.as_ref())
                     .and_then(|failure| decide::vote_words(Vote::Fail, Some(failure))),
                 agent: sighting.map(|sighting| sighting.agent.clone()),
+                canary: None,
+                tls: None,
+                addresses: None,
+                idle_timeout: None,
             }
         };
         MonitorView {

@@ -3,7 +3,7 @@
 use quorate_proto::WallMicros;
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, rfc3339};
+use super::{Incident, MonitorEvent, rfc3339};
 use crate::config::Channel;
 
 /// A channel's id, as configured.
@@ -34,6 +34,9 @@ pub enum AlertEvent {
     /// A quorum passes again.
     #[serde(rename = "incident.resolved")]
     Resolved(Box<Incident>),
+    /// Something that happened to a monitor and is no incident. Goes to channels that ask for events.
+    #[serde(rename = "monitor.event")]
+    Event(Box<MonitorEvent>),
     /// Something about Quorate itself that its operator must know.
     #[serde(rename = "operator.notice")]
     Notice {
@@ -51,6 +54,7 @@ impl AlertEvent {
             Self::Opened(_) => "incident.opened",
             Self::Updated(_) => "incident.updated",
             Self::Resolved(_) => "incident.resolved",
+            Self::Event(_) => "monitor.event",
             Self::Notice { .. } => "operator.notice",
         }
     }
@@ -59,7 +63,7 @@ impl AlertEvent {
     pub fn incident(&self) -> Option<&Incident> {
         match self {
             Self::Opened(incident) | Self::Updated(incident) | Self::Resolved(incident) => Some(incident),
-            Self::Notice { .. } => None,
+            Self::Event(_) | Self::Notice { .. } => None,
         }
     }
 }

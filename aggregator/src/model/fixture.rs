@@ -17,31 +17,26 @@ pub(crate) fn channel(text: &str) -> Channel {
         kind: ChannelKind::Slack { url: Secret::new("https://hooks.example.org/x") },
         partial: wants.contains('p'),
         operator: wants.contains('o'),
+        events: wants.contains('e'),
     }
 }
 
 /// A monitor that these regions watch every 10 s, and of which the channels `x`, `y` and `z` hear.
 pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
     Monitor {
-        spec: MonitorSpec {
-            id: id.parse().unwrap(),
-            url: format!("wss://user:secret@{id}.example.org/socket"),
-            interval: Micros::from_secs(10),
-            timeout: Micros::from_secs(5),
-            steps: vec![],
-            headers: vec![],
-            subprotocols: vec![],
-            origin: None,
-            sni: None,
-            connect_to: None,
-            ca_pem: None,
-            verify_tls: true,
-        },
+        spec: MonitorSpec::new(
+            id.parse().unwrap(),
+            format!("wss://user:secret@{id}.example.org/socket"),
+            Micros::from_secs(10),
+            Micros::from_secs(5),
+        ),
         name: id.to_uppercase(),
         regions: regions.iter().map(|region| region.parse().unwrap()).collect(),
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        restart_budget: Micros::from_secs(30),
+        certificate_warning: Micros::from_secs(14 * 86_400),
         channels: ["x", "y", "z"].map(str::to_owned).to_vec(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use quorate_proto::{AgentKey, AgentName, Micros, MonitorId, Region, WallMicros};
+use quorate_proto::{AgentKey, AgentName, Micros, MonitorId, Region, WallMicros, outcome::TlsFacts};
 use quorate_quorum::{Verdict, Vote};
 
 use super::Incident;
@@ -66,7 +66,57 @@ pub struct RegionView {
     pub failure: Option<String>,
     /// The name of the agent that made it.
     pub agent: Option<AgentName>,
+    /// The connection that the region's agent holds open, where it is to hold one.
+    pub canary: Option<CanaryView>,
+    /// What TLS agreed on at the latest check that came so far.
+    pub tls: Option<TlsFacts>,
+    /// Which of several addresses fail, such as `1 of 4 addresses fails: 192.0.2.7 (connection_refused)`.
+    pub addresses: Option<String>,
+    /// After which idle time the path cuts a connection, in words, where that was looked for.
+    pub idle_timeout: Option<String>,
 }
+
+/// The canary of one region on one monitor: as it stands, and counts since the aggregator's start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CanaryView {
+    /// Since when it is open; none while it is not.
+    pub open_since: Option<WallMicros>,
+    /// How the latest one ended: the failure's name and detail.
+    pub last_end: Option<String>,
+    /// When.
+    pub last_ended_at: Option<WallMicros>,
+    /// The middle round trip of its latest heartbeats.
+    pub round_trip: Option<Micros>,
+    /// How often it was opened.
+    pub opened: u64,
+    /// How often it ended, and not by us.
+    pub ended: u64,
+    /// How often it ended within 10 s of being opened.
+    pub lost_within_10s: u64,
+    /// How often it ended as a silent drop.
+    pub silent_drops: u64,
+    /// Reconnections within the last minute.
+    pub reconnects_last_minute: u32,
+    /// Ends by close code: that of the close frame, 1005 where it had none, 1006 where no frame came.
+    pub close_codes: BTreeMap<u16, u64>,
+    /// How long connections lasted, in seconds: a histogram over [`CANARY_SECONDS_BOUNDS`], as
+    /// [`Counts::page_seconds`].
+    pub lasted_seconds: Vec<u64>,
+    /// The sum of those seconds.
+    pub lasted_seconds_sum: f64,
+    /// How long it took to reconnect, in seconds: a histogram over [`RECONNECT_SECONDS_BOUNDS`].
+    pub reconnect_seconds: Vec<u64>,
+    /// The sum of those seconds.
+    pub reconnect_seconds_sum: f64,
+}
+
+/// Upper bounds, in seconds, of how long connections last: under 10 s clients fail at once, and the usual idle limits of
+/// proxies (30 s, 60 s, 5 min, 1 h) each have a border of their own.
+pub const CANARY_SECONDS_BOUNDS: [f64; 10] =
+    [1.0, 10.0, 31.0, 61.0, 121.0, 301.0, 901.0, 3_601.0, 21_601.0, 86_401.0];
+
+/// Upper bounds, in seconds, of the time to reconnect.
+pub const RECONNECT_SECONDS_BOUNDS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// One agent as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +172,8 @@ pub struct Counts {
     pub confirmations: u64,
     /// Verdict changes, by the new verdict.
     pub verdict_changes: BTreeMap<&'static str, u64>,
+    /// Events of monitors, by kind.
+    pub events: BTreeMap<&'static str, u64>,
     /// Alerts decided, by event type.
     pub alerts: BTreeMap<&'static str, u64>,
     /// Delivery attempts, by channel and outcome (`delivered`, `retry`, `failed`).

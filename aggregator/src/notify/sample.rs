@@ -93,7 +93,7 @@ pub(super) fn delivery(id: u64, channel: &str, incident_id: &str) -> Box<Deliver
 }
 
 pub(super) fn channel(id: &str, kind: ChannelKind) -> Channel {
-    Channel { id: id.to_owned(), kind, partial: true, operator: true }
+    Channel { id: id.to_owned(), kind, partial: true, operator: true, events: true }
 }
 
 pub(super) fn webhook(id: &str, url: &str) -> Channel {

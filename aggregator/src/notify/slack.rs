@@ -18,7 +18,7 @@ use crate::{
         SLACK_CONTEXT_CHARS_MAX, SLACK_FALLBACK_CHARS_MAX, SLACK_FIELD_CHARS_MAX, SLACK_FIELDS_MAX,
         SLACK_HEADER_CHARS_MAX, SLACK_SECTION_CHARS_MAX,
     },
-    model::{Alert, AlertEvent, Incident, RegionEvidence},
+    model::{Alert, AlertEvent, Incident, MonitorEvent, RegionEvidence, Severity},
 };
 
 /// Characters of the parts of a section; together with what stands between them they fit into it.
@@ -47,6 +47,7 @@ pub(super) fn body(alert: &Alert, sent_at: WallMicros, options: &Options) -> Val
         AlertEvent::Opened(incident) => broken(incident, false, sent_at, options),
         AlertEvent::Updated(incident) => broken(incident, true, sent_at, options),
         AlertEvent::Resolved(incident) => recovered(incident, options),
+        AlertEvent::Event(event) => noted(event, options),
         AlertEvent::Notice { kind, summary } => notice(kind, summary, alert.decided_at, options),
     };
     let header = json!({ "type": "plain_text", "emoji": true, "text": message.header });
@@ -135,6 +136,28 @@ fn recovered(incident: &Incident, options: &Options) -> Message {
             plain(&incident.id, SLACK_CONTEXT_CHARS_MAX / 10),
             plain(&options.page_title, SLACK_CONTEXT_CHARS_MAX / 10),
         ],
+    }
+}
+
+fn noted(event: &MonitorEvent, options: &Options) -> Message {
+    let light = match event.severity {
+        Severity::Info => "🔵",
+        Severity::Warning => "🟠",
+    };
+    let headline = format!("{light} {}", event.monitor.name);
+    let mut section = vec![plain(&event.summary, SUMMARY_CHARS_MAX), code(&event.monitor.url, URL_CHARS_MAX)];
+    section.extend(page_link(options));
+    let fallback = format!(
+        "{}. {}",
+        plain(&headline, SLACK_HEADER_CHARS_MAX),
+        plain(&event.summary, SLACK_FALLBACK_CHARS_MAX - SLACK_HEADER_CHARS_MAX - 10),
+    );
+    Message {
+        header: plain(&headline, SLACK_HEADER_CHARS_MAX),
+        section,
+        fields: Vec::new(),
+        context: vec![local(event.at), plain(&options.page_title, SLACK_CONTEXT_CHARS_MAX / 10)],
+        fallback,
     }
 }
 

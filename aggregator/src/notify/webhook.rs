@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     limits::WEBHOOK_BODY_BYTES_MAX,
-    model::{Alert, AlertEvent, Incident, rfc3339},
+    model::{Alert, AlertEvent, Incident, MonitorEvent, rfc3339},
 };
 
 #[derive(Serialize)]
@@ -23,6 +23,7 @@ struct Body<'a> {
 #[serde(rename_all = "snake_case")]
 enum Data<'a> {
     Incident(IncidentBody<'a>),
+    Event(&'a MonitorEvent),
     Notice { kind: &'a str, summary: &'a str },
 }
 
@@ -58,6 +59,13 @@ pub(super) fn body(
                 told.timeline.sent_at = Some(sent_at);
                 let regions_omitted = shorten(&mut told, chars, regions);
                 write(alert, Data::Incident(IncidentBody { incident: &told, regions_omitted, page_url }))?
+            }
+            AlertEvent::Event(event) => {
+                let mut told = event.as_ref().clone();
+                for text in [&mut told.monitor.name, &mut told.monitor.url, &mut told.summary] {
+                    *text = cut(text, chars).to_owned();
+                }
+                write(alert, Data::Event(&told))?
             }
             AlertEvent::Notice { kind, summary } => {
                 write(alert, Data::Notice { kind: cut(kind, chars), summary: cut(summary, chars) })?

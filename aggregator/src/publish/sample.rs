@@ -124,6 +124,10 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         last_checked_at: latency.map(|_| ago(4.0)),
         failure: failure.map(str::to_owned),
         agent: latency.map(|_| format!("{region}-1").parse().unwrap()),
+        canary: None,
+        tls: None,
+        addresses: None,
+        idle_timeout: None,
     });
     let seconds = match verdict {
         Verdict::Up => 356_400.0,
@@ -153,6 +157,10 @@ fn single(id: &str, name: &str) -> MonitorView {
         last_checked_at: Some(ago(11.0)),
         failure: Some("egress_blocked: 10.0.0.9 is private".into()),
         agent: Some("eu-west-1".parse().unwrap()),
+        canary: None,
+        tls: None,
+        addresses: None,
+        idle_timeout: None,
     };
     MonitorView {
         id: id.parse().unwrap(),
@@ -281,6 +289,7 @@ fn counts() -> Counts {
         results_lost: [("spool_full", 5)].into(),
         confirmations: 24,
         verdict_changes: [("down", 1), ("partial", 2)].into(),
+        events: [("restarted", 2)].into(),
         alerts: [("incident.opened", 1)].into(),
         attempts: [(("ops".to_owned(), "delivered"), 1), (("ops".to_owned(), "retry"), 2)].into(),
         deliveries_pending: [("ops".to_owned(), 1)].into(),

@@ -42,6 +42,8 @@ pub(crate) fn check(monitor: &str, outcome: Outcome) -> CheckResult {
             ..Timings::default()
         },
         address: Some([192, 0, 2, 1].into()),
+        tls: None,
+        addresses: Vec::new(),
     }
 }
 
@@ -85,7 +87,13 @@ impl Agent {
 
     /// The next unit of the chain, signed and authenticated.
     pub(crate) fn batch(&mut self, results: Vec<CheckResult>) -> Authentic {
-        let body = BatchBody { signed_at: WallMicros(1), revision: self.revision, results };
+        let body = BatchBody {
+            signed_at: WallMicros(1),
+            revision: self.revision,
+            results,
+            canaries: Vec::new(),
+            idle_timeouts: Vec::new(),
+        };
         self.content(Content::Batch(body))
     }
 

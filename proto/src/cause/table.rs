@@ -4,7 +4,7 @@
 //! behave when they break.
 
 use super::{Case, Row};
-use crate::outcome::{DnsFault, Phase, UpgradeFault};
+use crate::outcome::{ContentFault, DnsFault, Phase, SilentDrop, UpgradeFault};
 
 /// What is said where no row fits, which a test rules out.
 pub(super) const UNKNOWN: Row = Row {
@@ -369,12 +369,71 @@ pub(super) const TABLE: &[Row] = &[
         "The server sent a message above the agent's limit",
         "A check wants a small reply. Ask for less, or use an endpoint made for checks.",
     ),
+    row(
+        Case::Kind("tls_alert"),
+        "The server ended the connection with a TLS alert",
+        "The server or the proxy that ends TLS gave the connection up: a crash, a reload that cuts connections, or a fault \
+         in its TLS. Its error log has the reason.",
+    ),
+    row(
+        Case::SilentDrop(SilentDrop::Stuck),
+        "A connection that was held open went silent",
+        "TCP acknowledged the heartbeat and nothing answered it: the process behind the connection no longer processes. \
+         A blocked event loop, a deadlock, a suspended process.",
+    ),
+    row(
+        Case::SilentDrop(SilentDrop::PathDead),
+        "A connection that was held open went silent",
+        "The heartbeat was not even acknowledged: the path is dead. A NAT or firewall forgot the connection, the host is \
+         gone, or a route broke. Where it comes after idle time, send heartbeats more often than the limit.",
+    ),
+    row(
+        Case::Kind("silent_drop"),
+        "A connection that was held open went silent",
+        "TCP lives and nothing comes any more: a NAT timeout, a firewall's idle limit, or a server that no longer \
+         processes. Send heartbeats more often than the shortest limit on the path.",
+    ),
+    row(
+        Case::Kind("stream_stale"),
+        "Messages stopped coming in time",
+        "The connection is open and its stream stands still: the publisher behind the server stopped, a subscription was \
+         lost, or the broker between them is stuck.",
+    ),
+    row(
+        Case::Content(ContentFault::NotGrowing),
+        "The server answers, and its value stands still",
+        "The server replies from what it last knew: its source is cut off, it lags behind, or (for a chain node) it has \
+         lost its peers. Look at what feeds it.",
+    ),
+    row(
+        Case::Content(ContentFault::TooOld),
+        "The server sends data that is too old",
+        "What is published reaches the clients late: a backlog in the broker, a slow consumer, or a clock that is wrong, \
+         on the server or on the agent's host.",
+    ),
+    row(
+        Case::Content(ContentFault::Unreadable),
+        "The server's message lacks a value that can be judged",
+        "The message's form may have changed with a deployment. Compare it with the pointer that the monitor names.",
+    ),
+    row(
+        Case::Kind("content"),
+        "Messages are missing or come twice",
+        "The stream lost or repeated messages on one connection: a slow consumer that is skipped, a broker that failed \
+         over, or two publishers at once.",
+    ),
     // The agent's own
     row(
         Case::Kind("egress_blocked"),
         "The agent is not allowed to connect to this address",
         "Its egress filter protects the network that it stands in. Where the target is meant, start the agent with \
          `--egress private` or with the target's network.",
+    ),
+    row(
+        Case::Kind("proxy"),
+        "The proxy did not make the tunnel",
+        "This says nothing about the server: the proxy that the monitor goes through is down, wants credentials, or does \
+         not allow this host and port.",
     ),
     row(
         Case::Kind("agent_fault"),

@@ -72,7 +72,7 @@ fn what_is_not_authentic_is_refused() {
     };
     let wordy =
         BatchBody { results: vec![samples::result(Outcome::Failed(failure("x")))], ..samples::batch() };
-    let empty = BatchBody { results: vec![], ..samples::batch() };
+    let empty = BatchBody { results: vec![], canaries: vec![], idle_timeouts: vec![], ..samples::batch() };
     let long = BatchBody {
         results: vec![samples::result(Outcome::Passed); limits::BATCH_RESULTS_MAX + 1],
         ..samples::batch()

@@ -88,7 +88,10 @@ fn assignment_fields() -> Vec<Line> {
         field("spec.url", &spec.url),
         field("spec.interval", &spec.interval),
         field("spec.timeout", &spec.timeout),
+        field("spec.hello", &spec.hello),
         field("spec.steps", &spec.steps),
+        field("spec.samples", &spec.samples),
+        field("spec.replies", &spec.replies),
         field("spec.headers", &spec.headers),
         field("spec.subprotocols", &spec.subprotocols),
         field("spec.origin", &spec.origin),
@@ -96,6 +99,12 @@ fn assignment_fields() -> Vec<Line> {
         field("spec.connect_to", &spec.connect_to),
         field("spec.ca_pem", &spec.ca_pem),
         field("spec.verify_tls", &spec.verify_tls),
+        field("spec.client_certificate", &spec.client_certificate),
+        field("spec.proxy", &spec.proxy),
+        field("spec.addresses", &spec.addresses),
+        field("spec.family", &spec.family),
+        field("spec.canary", &spec.canary),
+        field("spec.idle_search", &spec.idle_search),
         field("slot.index", &assignment.slot.index),
         field("slot.of", &assignment.slot.of),
     ]
@@ -227,16 +236,30 @@ fn check_unit(name: &str, sequence: u64, previous: Digest, content: &Content, bo
     assert_eq!((parsed.place(), parsed.content().as_ref()), (place, Ok(content)));
 }
 
+/// Canaries and idle timeouts, an entry a line.
+fn other_entries(batch: &BatchBody) -> Vec<Line> {
+    let count = |count: usize| [u8::try_from(count).unwrap()];
+    let mut lines = vec![raw(format!("canaries: {}", batch.canaries.len()), &count(batch.canaries.len()))];
+    lines.extend(
+        batch.canaries.iter().map(|canary| field(&format!("canary {}", canary.event.name()), canary)),
+    );
+    let timeouts = &batch.idle_timeouts;
+    lines.push(raw(format!("idle timeouts: {}", timeouts.len()), &count(timeouts.len())));
+    lines.extend(timeouts.iter().map(|timeout| field("idle timeout", timeout)));
+    lines
+}
+
 #[test]
 fn signed_units() {
     let batch = samples::batch();
-    let body = vec![
+    let mut body = vec![
         field("signed_at", &batch.signed_at),
         field("revision", &batch.revision),
         raw("results: 2", &[2]),
         field("result", &batch.results[0]),
         field("result", &batch.results[1]),
     ];
+    body.extend(other_entries(&batch));
     check_unit("unit_batch", 0, Digest::NONE, &Content::Batch(batch), body);
     let gap = samples::gap();
     let body = vec![
@@ -267,6 +290,7 @@ fn every_failure_kind() {
         let Line { bytes, .. } = field("", result);
         raw(format!("{} in phase {}", failure.kind, failure.phase.name()), &bytes)
     }));
+    lines.extend(other_entries(&body));
     let whole = codec::encode(&body, limits::UNIT_BYTES_MAX).unwrap();
     check("batch_failures", &lines, &whole);
     assert_eq!(codec::decode::<BatchBody>(&whole, limits::UNIT_BYTES_MAX), Ok(body));

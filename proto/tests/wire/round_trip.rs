@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use proptest::{collection::vec, option, prelude::*};
 use quorate_proto::{
-    Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Digest, Failure, Gap, GapCause, Matcher,
-    Micros, MonitorSpec, Outcome, Phase, Sequence, Slot, Step, Timings, WallMicros,
+    Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Digest, Failure, Gap, GapCause, Micros,
+    MonitorSpec, Outcome, Phase, Sequence, Slot, Timings, WallMicros,
     frame::{
         self, Ack, AckVerdict, AgentControl, AggregatorControl, Health, Hello, JoinReply, JoinRequest,
         Upload, Welcome,
@@ -35,32 +35,19 @@ fn wall() -> impl Strategy<Value = WallMicros> {
 }
 
 fn assignment() -> impl Strategy<Value = Assignment> {
-    let within = || option::of(micros());
-    let matcher = prop_oneof![
-        Just(Matcher::Any),
-        (".{0,20}", ".{0,20}").prop_map(|(pointer, value)| Matcher::JsonEquals { pointer, value }),
-        ".{0,20}".prop_map(Matcher::Contains),
-        ".{0,20}".prop_map(Matcher::Regex),
-    ];
-    let step = prop_oneof![
-        ".{0,40}".prop_map(|text| Step::Send { text }),
-        (matcher, within()).prop_map(|(matcher, within)| Step::Expect { matcher, within }),
-        within().prop_map(|within| Step::Ping { within }),
-    ];
+    let steps = || vec(proptest::sample::select(samples::steps()), 0..4);
     let header = (".{0,10}", ".{0,10}").prop_map(|(name, value)| Header { name, value });
     let texts = || option::of(".{0,20}");
-    let lists = (vec(step, 0..4), vec(header, 0..3), vec(".{0,9}", 0..3));
+    let lists = (steps(), steps(), vec(header, 0..3), vec(".{0,9}", 0..3));
     let options = (texts(), texts(), texts(), texts(), any::<bool>());
-    (name(), ".{0,40}", micros(), micros(), lists, options, any::<(u16, u16)>()).prop_map(
-        |(id, url, interval, timeout, lists, options, (index, of))| {
-            let (steps, headers, subprotocols) = lists;
+    (name(), ".{0,40}", micros(), micros(), lists, options, any::<(u16, u16, u16)>()).prop_map(
+        |(id, url, interval, timeout, lists, options, (samples, index, of))| {
+            let (hello, steps, headers, subprotocols) = lists;
             let (origin, sni, connect_to, ca_pem, verify_tls) = options;
             let spec = MonitorSpec {
-                id,
-                url,
-                interval,
-                timeout,
+                hello,
                 steps,
+                samples,
                 headers,
                 subprotocols,
                 origin,
@@ -68,6 +55,7 @@ fn assignment() -> impl Strategy<Value = Assignment> {
                 connect_to,
                 ca_pem,
                 verify_tls,
+                ..MonitorSpec::new(id, url, interval, timeout)
             };
             Assignment { spec, slot: Slot { index, of } }
         },
@@ -76,11 +64,17 @@ fn assignment() -> impl Strategy<Value = Assignment> {
 
 fn failure() -> impl Strategy<Value = Failure> {
     let phases = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Upgrade, Phase::Exchange, Phase::Close];
-    let refusal = (any::<u16>(), option::of(".{0,30}"), ".{0,99}")
-        .prop_map(|(status, server, body)| UpgradeRefusal { status, server, body });
+    let refusal = (any::<u16>(), option::of(".{0,30}"), vec(".{0,9}", 0..3), ".{0,99}")
+        .prop_map(|(status, server, headers, body)| UpgradeRefusal { status, server, headers, body });
     let kinds = proptest::sample::select(samples::failure_kinds());
-    (kinds, proptest::sample::select(phases.to_vec()), ".{0,99}", option::of(refusal))
-        .prop_map(|(kind, phase, detail, refusal)| Failure { kind, phase, detail, refusal })
+    (kinds, proptest::sample::select(phases.to_vec()), ".{0,99}", option::of(refusal), any::<bool>())
+        .prop_map(|(kind, phase, detail, refusal, canary_lives)| Failure {
+            kind,
+            phase,
+            detail,
+            refusal,
+            canary_lives,
+        })
 }
 
 fn result() -> impl Strategy<Value = CheckResult> {
@@ -101,16 +95,24 @@ fn result() -> impl Strategy<Value = CheckResult> {
             outcome,
             timings,
             address,
+            tls: address.map(|_| samples::tls()),
+            addresses: Vec::new(),
         },
     )
 }
 
 fn batch() -> impl Strategy<Value = BatchBody> {
-    (wall(), any::<u64>(), vec(result(), 1..6)).prop_map(|(signed_at, revision, results)| BatchBody {
-        signed_at,
-        revision,
-        results,
-    })
+    let canaries = vec(proptest::sample::select(samples::canaries()), 0..3);
+    let idle_timeouts = vec(proptest::sample::select(samples::idle_timeouts()), 0..3);
+    (wall(), any::<u64>(), vec(result(), 1..6), canaries, idle_timeouts).prop_map(
+        |(signed_at, revision, results, canaries, idle_timeouts)| BatchBody {
+            signed_at,
+            revision,
+            results,
+            canaries,
+            idle_timeouts,
+        },
+    )
 }
 
 fn gap() -> impl Strategy<Value = Gap> {

@@ -4,15 +4,17 @@ use std::net::IpAddr;
 
 use quorate_proto::{
     AggregatorKey, Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Digest, Failure, FailureKind,
-    Gap, GapCause, Matcher, Micros, MonitorSpec, Outcome, Phase, Sequence, SignedUnit, SigningKey, Slot,
-    Step, Timings, WallMicros,
+    Gap, GapCause, Matcher, Micros, MonitorSpec, Outcome, Payload, Phase, Sequence, SignedUnit, SigningKey,
+    Slot, Step, Timings, WallMicros,
+    canary::{Canary, CanaryEvent, CanaryMode, CanaryResult, IdleFinding, IdleSearch, IdleTimeoutResult},
     frame::{
         Ack, AckVerdict, AgentControl, AggregatorControl, Health, Hello, JoinReply, JoinRequest, Upload,
         Welcome,
     },
     limits,
-    monitor::Header,
-    outcome::{DnsFault, UpgradeFault, UpgradeRefusal},
+    monitor::{Addresses, ClientCertificate, Family, Header, Proxy},
+    outcome::{ContentFault, DnsFault, RoundTrips, SilentDrop, TlsFacts, UpgradeFault, UpgradeRefusal},
+    step::{Capture, CaptureFrom, Condition, Demand, Expect, JsonTest, JsonType, Must, Reply, Stream},
     unit::{Content, Place},
 };
 
@@ -55,10 +57,71 @@ pub(super) fn result(outcome: Outcome) -> CheckResult {
             exchange: None,
             close: None,
             round_trip: None,
+            samples: None,
             total: Micros(21_200),
         },
         address: Some(IpAddr::from([192, 0, 2, 7])),
+        tls: None,
+        addresses: Vec::new(),
     }
+}
+
+pub(super) fn tls() -> TlsFacts {
+    TlsFacts {
+        version: 0x0304,
+        cipher: 0x1301,
+        not_after: Some(WallMicros(1_800_000_000_000_000)),
+        fingerprint: [0x5c; 32],
+        verified: true,
+    }
+}
+
+/// One of every kind of event.
+pub(super) fn canaries() -> Vec<CanaryResult> {
+    let failure = Failure::new(FailureKind::SilentDrop(SilentDrop::Stuck), Phase::Exchange, "no pong");
+    let open_for = Micros::from_secs(3_600);
+    let events = [
+        CanaryEvent::Opened {
+            took: Micros::from_millis(80),
+            after: Some(Micros::from_millis(300)),
+            failed_attempts: 2,
+            tls: Some(tls()),
+        },
+        CanaryEvent::NotOpened { failure: failure.clone() },
+        CanaryEvent::Alive {
+            open_for,
+            heartbeats: 120,
+            round_trips: RoundTrips::of(&[Micros(900), Micros(1_100)]),
+        },
+        CanaryEvent::Ended { open_for, heartbeats: 120, quiet_for: Micros::from_secs(40), failure },
+        CanaryEvent::Left { open_for },
+    ];
+    let canary = |event| CanaryResult {
+        monitor: "chat".parse().unwrap(),
+        at: WallMicros(1_790_000_000_000_002),
+        age: Micros::from_millis(10),
+        address: Some(IpAddr::from([192, 0, 2, 7])),
+        event,
+    };
+    events.into_iter().map(canary).collect()
+}
+
+/// One of every kind of finding.
+pub(super) fn idle_timeouts() -> Vec<IdleTimeoutResult> {
+    let failure = || Failure::new(FailureKind::Dropped, Phase::Exchange, "cut");
+    let (survived, cut) = (Micros::from_secs(60), Micros::from_secs(61));
+    let findings = [
+        IdleFinding::Cut { survived, cut, failure: failure() },
+        IdleFinding::NotWithin(Micros::from_secs(1_200)),
+        IdleFinding::Failed(failure()),
+    ];
+    let result = |finding| IdleTimeoutResult {
+        monitor: "chat".parse().unwrap(),
+        at: WallMicros(1_790_000_000_000_003),
+        age: Micros::from_millis(10),
+        finding,
+    };
+    findings.into_iter().map(result).collect()
 }
 
 pub(super) fn batch() -> BatchBody {
@@ -72,6 +135,8 @@ pub(super) fn batch() -> BatchBody {
         signed_at: WallMicros(1_790_000_000_100_000),
         revision: 12,
         results: vec![passed, confirming],
+        canaries: canaries(),
+        idle_timeouts: idle_timeouts(),
     }
 }
 
@@ -122,6 +187,17 @@ pub(super) fn failure_kinds() -> Vec<FailureKind> {
         F::TooLarge,
         F::EgressBlocked,
         F::AgentFault,
+        F::TlsAlert(40),
+        F::SilentDrop(SilentDrop::Stuck),
+        F::SilentDrop(SilentDrop::PathDead),
+        F::SilentDrop(SilentDrop::Unknown),
+        F::StreamStale,
+        F::Content(ContentFault::NotGrowing),
+        F::Content(ContentFault::SequenceGap),
+        F::Content(ContentFault::SequenceRepeat),
+        F::Content(ContentFault::TooOld),
+        F::Content(ContentFault::Unreadable),
+        F::Proxy,
     ]);
     kinds
 }
@@ -129,8 +205,12 @@ pub(super) fn failure_kinds() -> Vec<FailureKind> {
 /// One result for each of [`failure_kinds`], over all phases.
 pub(super) fn failures() -> Vec<CheckResult> {
     let phases = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Upgrade, Phase::Exchange, Phase::Close];
-    let refusal =
-        UpgradeRefusal { status: 502, server: Some("nginx".into()), body: "<h1>502 Bad Gateway</h1>".into() };
+    let refusal = UpgradeRefusal {
+        status: 502,
+        server: Some("nginx".into()),
+        headers: vec!["via: 1.1 edge".into()],
+        body: "<h1>502 Bad Gateway</h1>".into(),
+    };
     let failure = |(kind, phase): (FailureKind, Phase)| Failure {
         refusal: matches!(kind, FailureKind::UpgradeStatus(_)).then(|| refusal.clone()),
         ..Failure::new(kind, phase, "in words")
@@ -142,22 +222,52 @@ pub(super) fn failures() -> Vec<CheckResult> {
         .collect()
 }
 
+/// One of every kind of step, condition, capture and demand.
+pub(super) fn steps() -> Vec<Step> {
+    let within = Some(Micros::from_secs(2));
+    let expect = |matcher| Step::expect(matcher, within);
+    let json = |test| Matcher::of(Condition::Json { pointer: "/ok".into(), test });
+    let demand = |must| Demand { pointer: "/n".into(), must };
+    vec![
+        Step::send(r#"{"id":"{{nonce}}"}"#),
+        Step::Send(Payload::Binary(vec![0xc0, 0])),
+        expect(json(JsonTest::Equals("true".into()))),
+        expect(json(JsonTest::Present)),
+        expect(json(JsonTest::Type(JsonType::Integer))),
+        expect(json(JsonTest::Matches("o+k".into()))),
+        expect(Matcher::contains("ok")),
+        expect(Matcher::regex("o+k")),
+        expect(Matcher::of(Condition::Prefix(vec![0xd0, 0]))),
+        Step::Expect(Expect {
+            matcher: Matcher::ANY,
+            within: None,
+            captures: vec![
+                Capture { name: "id".into(), from: CaptureFrom::Json("/id".into()) },
+                Capture { name: "token".into(), from: CaptureFrom::Regex("t=(.*)".into()) },
+            ],
+            demands: vec![
+                demand(Must::Grow { within: Micros::from_secs(60) }),
+                demand(Must::Follow),
+                demand(Must::BeFresh { age: Micros::from_secs(5) }),
+            ],
+        }),
+        Step::Stream(Stream {
+            matcher: Matcher::ANY,
+            every: Micros::from_secs(2),
+            messages: 3,
+            demands: vec![demand(Must::Follow)],
+        }),
+        Step::Ping { within },
+    ]
+}
+
 pub(super) fn assignment() -> Assignment {
     let within = Some(Micros::from_secs(2));
-    let expect = |matcher| Step::Expect { matcher, within };
     let spec = MonitorSpec {
-        id: "chat".parse().unwrap(),
-        url: "wss://chat.example.org/socket".into(),
-        interval: Micros::from_secs(30),
-        timeout: Micros::from_secs(10),
-        steps: vec![
-            Step::Send { text: r#"{"id":"{{nonce}}"}"#.into() },
-            expect(Matcher::JsonEquals { pointer: "/ok".into(), value: "true".into() }),
-            expect(Matcher::Contains("ok".into())),
-            expect(Matcher::Regex("o+k".into())),
-            Step::Expect { matcher: Matcher::Any, within: None },
-            Step::Ping { within },
-        ],
+        hello: vec![Step::send("hello"), Step::expect(Matcher::ANY, None)],
+        steps: steps(),
+        samples: 5,
+        replies: vec![Reply { to: Matcher::contains("2"), with: Payload::Text("3".into()) }],
         headers: vec![Header { name: "x-key".into(), value: "secret".into() }],
         subprotocols: vec!["graphql-transport-ws".into()],
         origin: Some("https://example.org".into()),
@@ -165,6 +275,22 @@ pub(super) fn assignment() -> Assignment {
         connect_to: Some("192.0.2.7:443".into()),
         ca_pem: Some("-----BEGIN CERTIFICATE-----".into()),
         verify_tls: true,
+        client_certificate: Some(ClientCertificate { chain_pem: "chain".into(), key_pem: "key".into() }),
+        proxy: Some(Proxy { address: "proxy:3128".into(), authorization: Some("Basic eA==".into()) }),
+        addresses: Addresses::All,
+        family: Family::Both,
+        canary: Some(Canary {
+            heartbeat: Micros::from_secs(30),
+            grace: Micros::from_secs(10),
+            mode: CanaryMode::Steps,
+        }),
+        idle_search: Some(IdleSearch { every: Micros::from_secs(86_400), max: Micros::from_secs(1_200) }),
+        ..MonitorSpec::new(
+            "chat".parse().unwrap(),
+            "wss://chat.example.org/socket",
+            Micros::from_secs(30),
+            within.map_or(Micros::ZERO, |within| within * 5),
+        )
     };
     Assignment { spec, slot: Slot { index: 1, of: 5 } }
 }

@@ -60,9 +60,16 @@ impl Chain {
             outcome: Outcome::Passed,
             timings: Timings::default(),
             address: None,
+            tls: None,
+            addresses: Vec::new(),
         };
-        let body =
-            BatchBody { signed_at: WallMicros(1_700_000_000_000_000), revision: 1, results: vec![result] };
+        let body = BatchBody {
+            signed_at: WallMicros(1_700_000_000_000_000),
+            revision: 1,
+            results: vec![result],
+            canaries: Vec::new(),
+            idle_timeouts: Vec::new(),
+        };
         let unit = SignedUnit::sign(&self.place, &Content::Batch(body), &self.key).unwrap();
         self.place.sequence = self.place.sequence.next();
         self.place.previous = unit.digest();

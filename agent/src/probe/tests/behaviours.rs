@@ -18,15 +18,15 @@ fn say(bytes: &[u8]) -> Act {
 }
 
 fn expect(matcher: Matcher) -> Step {
-    Step::Expect { matcher, within: None }
+    Step::expect(matcher, None)
 }
 
 fn json(pointer: &str, value: &str) -> Matcher {
-    Matcher::JsonEquals { pointer: pointer.into(), value: value.into() }
+    Matcher::json_equals(pointer, value)
 }
 
 fn send(text: &str) -> Step {
-    Step::Send { text: text.into() }
+    Step::send(text)
 }
 
 /// Serves a script, checks it, and holds the failure to what is wanted.
@@ -233,7 +233,7 @@ async fn endings_and_violations_after_the_upgrade() {
         ),
     ] {
         let script = [vec![Act::Upgrade("")], then].concat();
-        let waits = |spec: &mut MonitorSpec| spec.steps = vec![expect(Matcher::Contains("never".into()))];
+        let waits = |spec: &mut MonitorSpec| spec.steps = vec![expect(Matcher::contains("never"))];
         refused(script, waits, kind, words).await;
     }
 }
@@ -243,7 +243,7 @@ async fn endings_and_violations_after_the_upgrade() {
 async fn a_close_frame_is_heard_even_where_sending_fails() {
     let script = vec![Act::Upgrade(""), say(&close(1013, "try again later")), Act::Reset];
     let speaks = |spec: &mut MonitorSpec| {
-        spec.steps = vec![send("a"), send("b"), send("c"), expect(Matcher::Any)];
+        spec.steps = vec![send("a"), send("b"), send("c"), expect(Matcher::ANY)];
     };
     let kind = FailureKind::Closed { code: 1013, reason: "try again later".into() };
     refused(script, speaks, kind, "try again later").await;
@@ -262,7 +262,7 @@ async fn frames_may_come_together_with_the_answer() {
     ])
     .await;
     let mut spec = spec(&format!("ws://{address}/"));
-    spec.steps = vec![expect(Matcher::Contains("abcd".into()))];
+    spec.steps = vec![expect(Matcher::contains("abcd"))];
     assert_eq!(check(&prober(), &spec).await.outcome, Outcome::Passed);
 }
 
@@ -309,7 +309,7 @@ async fn replies_that_do_not_come() {
 #[tokio::test]
 async fn a_steps_own_patience_ends_before_the_checks() {
     let within = Some(Micros::from_millis(150));
-    for step in [Step::Ping { within }, Step::Expect { matcher: Matcher::Any, within }] {
+    for step in [Step::Ping { within }, Step::expect(Matcher::ANY, within)] {
         let address = scripted(vec![Act::Upgrade(""), Act::Hold]).await;
         let mut spec = spec(&format!("ws://{address}/"));
         spec.steps = vec![step];
@@ -328,9 +328,9 @@ async fn right_servers_pass() {
         Step::Ping { within: None },
         expect(json("/id", "\"{{nonce}}\"")),
         send("n={{nonce}}"),
-        expect(Matcher::Regex("^n={{nonce}}$".into())),
+        expect(Matcher::regex("^n={{nonce}}$")),
         send("n={{nonce}}"),
-        expect(Matcher::Contains("={{nonce}}".into())),
+        expect(Matcher::contains("={{nonce}}")),
     ];
     let checked = check(&prober(), &spec).await;
     assert_eq!(checked.outcome, Outcome::Passed);
@@ -363,17 +363,17 @@ async fn legal_oddities_pass() {
                 say(&text("b")),
                 Act::Hold,
             ],
-            vec![expect(Matcher::Contains("b".into()))],
+            vec![expect(Matcher::contains("b"))],
         ),
         // What came before a broken frame has come, even in one packet.
         (
             vec![Act::Upgrade(""), say(&[&text("x")[..], b"\xc1\x00"].concat()), Act::Hold],
-            vec![expect(Matcher::Contains("x".into()))],
+            vec![expect(Matcher::contains("x"))],
         ),
         // A server that never answers our close frame has passed all the same.
-        (vec![Act::Upgrade(""), say(&text("x")), Act::Hold], vec![expect(Matcher::Any)]),
+        (vec![Act::Upgrade(""), say(&text("x")), Act::Hold], vec![expect(Matcher::ANY)]),
         // So has one that resets the connection by then.
-        (vec![Act::Upgrade(""), say(&text("x")), Act::Hear, Act::Reset], vec![expect(Matcher::Any)]),
+        (vec![Act::Upgrade(""), say(&text("x")), Act::Hear, Act::Reset], vec![expect(Matcher::ANY)]),
     ] {
         let name = format!("{script:?}");
         let address = scripted(script).await;
@@ -420,7 +420,7 @@ async fn a_reply_is_kept_for_the_step_that_wants_it() {
         }
     });
     let mut spec = spec(&format!("ws://{address}/"));
-    spec.steps = vec![send("a"), Step::Ping { within: None }, expect(Matcher::Contains("a".into()))];
+    spec.steps = vec![send("a"), Step::Ping { within: None }, expect(Matcher::contains("a"))];
     let checked = check(&prober(), &spec).await;
     assert_eq!(checked.outcome, Outcome::Passed);
     server.await.unwrap();
@@ -439,7 +439,7 @@ async fn a_failed_check_says_goodbye() {
     });
     let mut spec = spec(&format!("ws://{address}/"));
     spec.timeout = SHORT;
-    spec.steps = vec![expect(Matcher::Any)];
+    spec.steps = vec![expect(Matcher::ANY)];
     let checked = check(&prober(), &spec).await;
     assert_failed("silent", &checked, &FailureKind::ReplyTimeout, Phase::Exchange, "nor anything else");
     match server.await.unwrap() {
@@ -456,7 +456,7 @@ async fn hundreds_of_checks_share_one_prober() {
     for index in 0..200 {
         let mut spec = spec(&format!("ws://{}/", if index % 4 == 0 { silent } else { good }));
         spec.timeout = if index % 4 == 0 { SHORT } else { spec.timeout };
-        spec.steps = vec![send("{{nonce}}"), expect(Matcher::Contains("{{nonce}}".into()))];
+        spec.steps = vec![send("{{nonce}}"), expect(Matcher::contains("{{nonce}}"))];
         specs.push(spec);
     }
     let all = join_all(specs.iter().map(|spec| prober.check(spec, None))).await;

@@ -289,7 +289,7 @@ async fn tls_that_fails_otherwise() {
 
 #[tokio::test]
 async fn nonsense_is_the_agents_own_fault_and_costs_no_connection() {
-    let step = Step::Expect { matcher: Matcher::Regex("(".into()), within: None };
+    let step = Step::expect(Matcher::regex("("), None);
     for (bad, words) in [
         (spec("http://127.0.0.1/"), "http:// where ws://"),
         (MonitorSpec { steps: vec![step], ..spec("ws://127.0.0.1/") }, "not a regular expression"),

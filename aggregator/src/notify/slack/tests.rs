@@ -81,6 +81,12 @@ fn no_limit_is_passed_whatever_the_texts_are() {
                 AlertEvent::Opened(incident) => AlertEvent::Opened(Box::new(absurd(*incident, &text))),
                 AlertEvent::Updated(incident) => AlertEvent::Updated(Box::new(absurd(*incident, &text))),
                 AlertEvent::Resolved(incident) => AlertEvent::Resolved(Box::new(absurd(*incident, &text))),
+                AlertEvent::Event(mut event) => {
+                    event.summary.clone_from(&text);
+                    event.monitor.name.clone_from(&text);
+                    event.monitor.url.clone_from(&text);
+                    AlertEvent::Event(event)
+                }
                 AlertEvent::Notice { .. } => AlertEvent::Notice { kind: text.clone(), summary: text.clone() },
             };
             let message = body(&sample::alert(event), SENT_AT, &options);
