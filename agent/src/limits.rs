@@ -144,8 +144,16 @@ pub const INTERIM_RESPONSES_MAX: usize = 4;
 /// How long the body of a refused upgrade is waited for. The status is known by then; the body only helps to read it.
 pub const REFUSAL_BODY_WAIT: Micros = Micros::from_millis(500);
 
-/// Bytes of one received message or frame. Replies to a probe are small; the library's own default is 64 MiB.
-pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one received message or frame. Replies to a probe are small (the library's own default is 64 MiB), and one
+/// that comes in fragments takes three times its size while it grows: no server makes a check take more than 1 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Fragments of one received message: the largest in pieces of 64 bytes. Empty fragments have no other bound.
+pub const FRAGMENTS_MAX: u32 = 4 * 1024;
+
+/// Bytes that one check takes in a row before others have their turn. As frames of two bytes they are 32,000 frames, a
+/// millisecond's work.
+pub const TURN_BYTES: usize = 64 * 1024;
 
 /// Frames that one step skips while it waits for its reply. A busy feed sends some hundred messages a second, and one
 /// that drowns the reply in more than this is not answering.
@@ -157,6 +165,15 @@ pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Messages kept for a later step while a ping waits for its pong.
 pub const MESSAGES_KEPT_MAX: usize = 64;
+
+/// Bytes of all messages kept: one of the largest.
+pub const KEPT_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+
+/// Bytes of a received JSON value that is compared: the longest that a step can want, and as much again for white space.
+pub const JSON_VALUE_BYTES_MAX: usize = 2 * EXPANDED_BYTES_MAX;
+
+/// Bytes of a message that is not UTF-8 in which a regular expression is searched: as text it takes three times that.
+pub const BINARY_SEARCHED_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of the WebSocket library's read buffer, per connection (its default is 128 KiB).
 pub const READ_BUFFER_BYTES: usize = 4 * 1024;

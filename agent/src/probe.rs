@@ -11,8 +11,11 @@ mod classify;
 mod dial;
 mod exchange;
 mod expand;
+mod frames;
+mod framing;
 mod matcher;
 mod plan;
+mod pointer;
 mod progress;
 mod quote;
 mod request;
@@ -180,6 +183,23 @@ impl Prober {
         progress: &mut Progress,
         socket: &mut Option<Socket>,
     ) -> Result<(), Failure> {
+        let socket = socket.insert(self.open(plan, avoid, progress).await?);
+        if !plan.steps.is_empty() {
+            progress.enter(Phase::Exchange, "");
+            socket.run(plan, progress).await?;
+            progress.leave();
+        }
+        socket.close(progress).await;
+        Ok(())
+    }
+
+    /// Everything up to the verified upgrade. Takes as long as it takes: the caller has the deadline.
+    async fn open(
+        &self,
+        plan: &Plan,
+        avoid: Option<IpAddr>,
+        progress: &mut Progress,
+    ) -> Result<Socket, Failure> {
         let addresses = self.resolve(plan, avoid, progress).await?;
         progress.enter(Phase::Tcp, "");
         let tcp = dial::connect(&self.egress, addresses, progress).await?;
@@ -195,14 +215,7 @@ impl Prober {
         progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
         let first = upgrade::upgrade(&mut transport, plan, progress).await?;
         progress.leave();
-        let socket = socket.insert(Socket::new(transport, first).await);
-        if !plan.steps.is_empty() {
-            progress.enter(Phase::Exchange, "");
-            socket.run(plan, progress).await?;
-            progress.leave();
-        }
-        socket.close(progress).await;
-        Ok(())
+        Ok(Socket::new(transport, first).await)
     }
 
     async fn resolve(

@@ -12,12 +12,12 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         self, Bytes, Message,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+        protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
 
 use super::{
-    classify, expand::Placeholders, matcher::Pattern, plan::Plan, progress::Progress, quote,
+    classify, expand::Placeholders, frames, matcher::Pattern, plan::Plan, progress::Progress, quote,
     transport::Transport,
 };
 use crate::{
@@ -29,8 +29,11 @@ use crate::{
 pub(crate) struct Socket {
     stream: WebSocketStream<Transport>,
     kept: VecDeque<(Bytes, Tick)>,
+    kept_bytes: usize,
     /// When the latest text was sent; pings are timed by themselves.
     sent: Option<Tick>,
+    /// What the server is told when we part: what it broke, where it broke something.
+    farewell: CloseCode,
 }
 
 /// What one frame brought.
@@ -43,15 +46,8 @@ enum Event {
 impl Socket {
     /// Takes over a connection after its upgrade; `first` came behind the response's head.
     pub(crate) async fn new(transport: Transport, first: Vec<u8>) -> Self {
-        let configuration = WebSocketConfig::default()
-            .read_buffer_size(limits::READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(limits::WRITE_BUFFER_BYTES_MAX)
-            .max_message_size(Some(limits::MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(limits::MESSAGE_BYTES_MAX));
-        let stream =
-            WebSocketStream::from_partially_read(transport, first, Role::Client, Some(configuration)).await;
-        Self { stream, kept: VecDeque::new(), sent: None }
+        let stream = frames::open(transport, first, frames::Bounds::default()).await;
+        Self { stream, kept: VecDeque::new(), kept_bytes: 0, sent: None, farewell: CloseCode::Normal }
     }
 
     /// Takes all steps, one after the other. Takes as long as it takes: the caller has the deadline.
@@ -113,6 +109,7 @@ impl Socket {
             .map_err(|error| progress.fail((FailureKind::AgentFault, error.to_string())))?;
         progress.wait_for(format!("no message {} came", pattern.describe()));
         while let Some((message, arrived)) = self.kept.pop_front() {
+            self.kept_bytes -= message.len();
             if pattern.matches(&message) {
                 self.answered(arrived, progress);
                 return Ok(());
@@ -148,13 +145,20 @@ impl Socket {
                 }
                 Event::Data(message) => {
                     progress.waiting().skip(&message);
-                    // A later step may be waiting for it.
-                    if self.kept.len() < limits::MESSAGES_KEPT_MAX {
-                        self.kept.push_back((message, tick()));
-                    }
+                    self.keep(&message);
                 }
                 Event::Ping | Event::Pong(_) => progress.waiting().controls += 1,
             }
+        }
+    }
+
+    /// Keeps a message that a later step may be waiting for. A copy: the library's own would hold on to all of the buffer
+    /// that it was cut from.
+    fn keep(&mut self, message: &[u8]) {
+        let fits = self.kept_bytes + message.len() <= limits::KEPT_BYTES_MAX;
+        if fits && self.kept.len() < limits::MESSAGES_KEPT_MAX {
+            self.kept_bytes += message.len();
+            self.kept.push_back((Bytes::copy_from_slice(message), tick()));
         }
     }
 
@@ -189,7 +193,8 @@ impl Socket {
         }
     }
 
-    fn broken(&self, error: &tungstenite::Error, progress: &mut Progress) -> Failure {
+    fn broken(&mut self, error: &tungstenite::Error, progress: &mut Progress) -> Failure {
+        self.farewell = classify::close_code(error);
         let (kind, mut detail) = classify::websocket(error);
         if matches!(kind, FailureKind::Dropped | FailureKind::ConnectionReset) {
             let waiting = progress.waiting();
@@ -219,7 +224,7 @@ impl Socket {
     pub(crate) async fn close(&mut self, progress: &mut Progress) {
         progress.enter(Phase::Close, "no close frame came");
         let closing = async {
-            if self.stream.send(Message::Close(Some(goodbye()))).await.is_err() {
+            if self.stream.send(Message::Close(Some(goodbye(CloseCode::Normal)))).await.is_err() {
                 return None;
             }
             self.stream.get_ref().acknowledge_at_once();
@@ -228,6 +233,7 @@ impl Socket {
                     Ok(Message::Close(frame)) => {
                         return Some(frame.map_or(1005, |frame| u16::from(frame.code)));
                     }
+                    Ok(_) if self.stream.get_ref().received() > limits::RECEIVED_BYTES_MAX => return None,
                     Ok(_) => {}
                     Err(_) => return None,
                 }
@@ -239,14 +245,14 @@ impl Socket {
     }
 
     /// Says goodbye without waiting for anything, so that a check that failed is not one more 1006 in the server's own
-    /// statistics.
+    /// statistics; and a server that broke the framing rules is told which (RFC 6455 section 7.1.7).
     pub(crate) fn part(mut self) {
-        let _ = self.stream.send(Message::Close(Some(goodbye()))).now_or_never();
+        let _ = self.stream.send(Message::Close(Some(goodbye(self.farewell)))).now_or_never();
     }
 }
 
-fn goodbye() -> CloseFrame {
-    CloseFrame { code: CloseCode::Normal, reason: "".into() }
+fn goodbye(code: CloseCode) -> CloseFrame {
+    CloseFrame { code, reason: "".into() }
 }
 
 /// Waits for at most a step's own span, where it has one; none is the check's deadline, which stands around all of this.

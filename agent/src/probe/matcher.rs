@@ -1,5 +1,7 @@
 //! Whether a message is the one that a step waits for.
 
+use std::borrow::Cow;
+
 use data_encoding::HEXLOWER;
 use quorate_proto::{
     Matcher,
@@ -8,7 +10,7 @@ use quorate_proto::{
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Number, Value};
 
-use super::{expand::Placeholders, quote::quote};
+use super::{expand::Placeholders, pointer, quote::quote};
 use crate::limits;
 
 /// A matcher with its placeholders filled, ready to be used.
@@ -51,9 +53,7 @@ impl Pattern {
 
     /// Whether a message, text or binary, is the one.
     pub(crate) fn matches(&self, message: &[u8]) -> bool {
-        let is_json = self.conditions.iter().any(|condition| matches!(condition, Ready::Json { .. }));
-        let json: Option<Value> = is_json.then(|| serde_json::from_slice(message).ok()).flatten();
-        self.conditions.iter().all(|condition| condition.holds(message, json.as_ref()))
+        self.conditions.iter().all(|condition| condition.holds(message))
     }
 
     /// What is waited for, after "no message ".
@@ -81,13 +81,13 @@ impl Ready {
         })
     }
 
-    fn holds(&self, message: &[u8], json: Option<&Value>) -> bool {
+    fn holds(&self, message: &[u8]) -> bool {
         match self {
-            Self::Contains(text) => String::from_utf8_lossy(message).contains(text.as_str()),
-            Self::Regex(regex) => regex.is_match(&String::from_utf8_lossy(message)),
+            Self::Contains(text) => message.utf8_chunks().any(|chunk| chunk.valid().contains(text.as_str())),
+            Self::Regex(regex) => regex.is_match(&searchable(message)),
             Self::Prefix(bytes) => message.starts_with(bytes),
             Self::Json { pointer, test } => {
-                json.and_then(|json| json.pointer(pointer)).is_some_and(|value| test.passes(value))
+                pointer::value(message, pointer).is_some_and(|value| test.passes(&value))
             }
         }
     }
@@ -151,6 +151,17 @@ fn regex(pattern: &str, placeholders: &Placeholders) -> Result<Regex, PatternErr
     let filled = placeholders.fill(pattern);
     let regex = RegexBuilder::new(&filled).size_limit(limits::REGEX_BYTES_MAX).build();
     regex.map_err(|error| PatternError::Regex { pattern: quote(pattern), error })
+}
+
+/// A message as text. One that is not UTF-8 is searched as far as [`limits::BINARY_SEARCHED_BYTES_MAX`].
+fn searchable(message: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(message) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let read = message.get(..limits::BINARY_SEARCHED_BYTES_MAX).unwrap_or(message);
+            String::from_utf8_lossy(read)
+        }
+    }
 }
 
 /// Equality of JSON values in which `1`, `1.0` and `1e0` are one number.

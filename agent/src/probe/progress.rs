@@ -9,7 +9,7 @@ use std::{
 
 use quorate_proto::{Failure, Micros, Phase, Timings};
 
-use super::{Facts, classify, quote::quote};
+use super::{Facts, classify, quote};
 use crate::clock::{Tick, tick};
 
 /// How far a check has come.
@@ -19,6 +19,8 @@ pub(crate) struct Progress {
     /// None between phases.
     phase_started: Option<Tick>,
     waiting: Waiting,
+    /// The failure that is certain already, while more about it is still to come.
+    settled: Option<Failure>,
     pub(crate) timings: Timings,
     pub(crate) address: Option<IpAddr>,
     pub(crate) facts: Facts,
@@ -42,6 +44,7 @@ impl Progress {
             phase: Phase::Dns,
             phase_started: None,
             waiting: Waiting::default(),
+            settled: None,
             timings: Timings::default(),
             address: None,
             facts: Facts::default(),
@@ -96,13 +99,21 @@ impl Progress {
         self.timings.round_trip = self.timings.round_trip.max(Some(took));
     }
 
+    /// Notes a failure that no deadline changes any more.
+    pub(crate) fn settle(&mut self, failure: Failure) {
+        self.settled = Some(failure);
+    }
+
     /// A failure in the phase that the check is in.
     pub(crate) fn fail(&self, (kind, detail): classify::Seen) -> Failure {
         Failure::new(kind, self.phase, detail)
     }
 
-    /// The failure of having waited in vain. None in the closing handshake, which nothing depends on.
+    /// The failure of having waited in vain, or the one that was certain by then. None in the closing handshake, which nothing depends on.
     pub(crate) fn waited(&self, span: Micros) -> Option<Failure> {
+        if let Some(settled) = &self.settled {
+            return Some(settled.clone());
+        }
         let kind = classify::deadline(self.phase)?;
         Some(self.fail((kind, self.waiting.describe(span, self.phase))))
     }
@@ -131,7 +142,7 @@ impl Waiting {
     /// Notes a message that was not the one.
     pub(crate) fn skip(&mut self, message: &[u8]) {
         self.messages += 1;
-        self.last = Some(quote(&String::from_utf8_lossy(message)));
+        self.last = Some(quote::message(message));
     }
 
     /// What is missing, for how long, and what came instead.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -12,14 +12,17 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// Bytes of the longest close frame: two of header, 125 of payload (RFC 6455 section 5.5).
-const CLOSE_FRAME_BYTES_MAX: usize = 127;
+use super::framing::Framing;
+use crate::limits;
 
-/// An open connection that counts what it receives, and remembers the last of it.
+/// An open connection that counts what it receives, and watches the frames in it.
 pub(crate) struct Transport {
     stream: Stream,
     received: u64,
-    tail: Vec<u8>,
+    /// None before the upgrade.
+    framing: Option<Framing>,
+    /// Bytes received since the rest of the agent last had its turn.
+    turn: usize,
 }
 
 enum Stream {
@@ -29,16 +32,34 @@ enum Stream {
 
 impl Transport {
     pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self { stream: Stream::Plain(stream), received: 0, tail: Vec::new() }
+        Self::over(Stream::Plain(stream))
     }
 
     pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), received: 0, tail: Vec::new() }
+        Self::over(Stream::Tls(Box::new(stream)))
+    }
+
+    fn over(stream: Stream) -> Self {
+        Self { stream, received: 0, framing: None, turn: 0 }
     }
 
     /// Bytes received so far.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// From here on frames come, the first of them being these bytes, and a rule that the server breaks is an error: a
+    /// [`super::framing::FrameFault`] within an [`io::Error`], behind all that came before it.
+    pub(crate) fn expect_frames(&mut self, mut framing: Framing, first: &mut Vec<u8>) {
+        let passed = framing.pass(first);
+        first.truncate(passed);
+        self.framing = Some(framing);
+    }
+
+    /// The code of the close frame that was received. The WebSocket library replaces codes that must not be sent (1005,
+    /// 1006) by its own; people want to know the real one.
+    pub(crate) fn close_code_received(&self) -> Option<u16> {
+        self.framing.as_ref()?.close_code()
     }
 
     /// Has the kernel acknowledge at once what comes next. Against a server that leaves Nagle's algorithm on, the
@@ -56,22 +77,9 @@ impl Transport {
         }
     }
 
-    /// The code of the close frame that the received bytes end with. The WebSocket library replaces codes that must not
-    /// be sent (1005, 1006) by its own; people want to know the real one.
-    pub(crate) fn close_code_received(&self) -> Option<u16> {
-        (0..self.tail.len()).find_map(|start| match self.tail.get(start..)? {
-            [0x88, length, payload @ ..] if usize::from(*length) == payload.len() => {
-                payload.first_chunk().map(|code| u16::from_be_bytes(*code))
-            }
-            _ => None,
-        })
-    }
-
-    fn note(&mut self, bytes: &[u8]) {
-        self.received = self.received.saturating_add(bytes.len() as u64);
-        self.tail.extend(bytes.last_chunk::<CLOSE_FRAME_BYTES_MAX>().map_or(bytes, |last| last));
-        let surplus = self.tail.len().saturating_sub(CLOSE_FRAME_BYTES_MAX);
-        self.tail.drain(..surplus);
+    fn fault(&self) -> Option<io::Error> {
+        let fault = self.framing.as_ref()?.fault()?;
+        Some(io::Error::new(io::ErrorKind::InvalidData, fault))
     }
 }
 
@@ -81,15 +89,35 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(fault) = self.fault() {
+            return Poll::Ready(Err(fault));
+        }
+        // A server that sends faster than it is read would keep this check alone busy.
+        if self.turn >= limits::TURN_BYTES {
+            self.turn = 0;
+            // Unlike a plain wake-up, this lets sockets and timers be looked at in between.
+            return pin!(tokio::task::yield_now()).poll(context).map(Ok);
+        }
         let before = buffer.filled().len();
         let polled = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
         };
-        if let Some(bytes) = buffer.filled().get(before..) {
-            self.note(bytes);
+        if polled.is_pending() {
+            self.turn = 0;
+            return polled;
         }
-        polled
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        let count = bytes.len();
+        self.received = self.received.saturating_add(count as u64);
+        self.turn += count;
+        let passed = self.framing.as_mut().map_or(count, |framing| framing.pass(bytes));
+        buffer.set_filled(before + passed);
+        match self.fault() {
+            // Nothing at all would be taken for the connection's end.
+            Some(fault) if passed == 0 => Poll::Ready(Err(fault)),
+            Some(_) | None => polled,
+        }
     }
 }
 

@@ -36,8 +36,10 @@ pub(crate) async fn upgrade(
     progress.facts.status = Some(answer.status);
     progress.facts.server = answer.server();
     if answer.status != 101 {
-        let refusal = refusal(transport, &answer, bytes).await;
-        return Err(refused(progress, refusal));
+        // The status alone decides: where the deadline comes before the rest of the body, that is the failure all the same.
+        progress.settle(refused(progress, refusal(&answer, &bytes)));
+        read_body(transport, &answer, &mut bytes).await;
+        return Err(refused(progress, refusal(&answer, &bytes)));
     }
     let accept = derive_accept_key(plan.key.as_bytes());
     let chosen = answer.verify(&accept, &plan.offered).map_err(|fault| invalid(progress, fault))?;
@@ -123,7 +125,7 @@ fn invalid(progress: &Progress, (fault, detail): answer::Fault) -> Failure {
 }
 
 /// Reads the first bytes of the body of a refusal, as far as they come soon.
-async fn refusal(transport: &mut Transport, answer: &Answer, mut body: Vec<u8>) -> UpgradeRefusal {
+async fn read_body(transport: &mut Transport, answer: &Answer, body: &mut Vec<u8>) {
     // A chunked body carries its chunks' sizes besides.
     let wanted = answer.body_bytes().unwrap_or(usize::MAX).min(protocol::BODY_EXCERPT_BYTES_MAX + 64);
     let reading = async {
@@ -138,12 +140,16 @@ async fn refusal(transport: &mut Transport, answer: &Answer, mut body: Vec<u8>) 
     // Whatever has come by then is what is shown.
     let _ = timeout(limits::REFUSAL_BODY_WAIT.into(), reading).await;
     body.truncate(wanted);
-    let body = if answer.is_chunked() { answer::unchunked(&body) } else { body };
+}
+
+/// What a refusal said, as far as it came.
+fn refusal(answer: &Answer, body: &[u8]) -> UpgradeRefusal {
+    let joined = if answer.is_chunked() { &answer::unchunked(body) } else { body };
     UpgradeRefusal {
         headers: Vec::new(),
         status: answer.status,
         server: answer.server(),
-        body: quote::block(&body, protocol::BODY_EXCERPT_BYTES_MAX),
+        body: quote::block(joined, protocol::BODY_EXCERPT_BYTES_MAX),
     }
 }
 

@@ -216,9 +216,9 @@ async fn endings_and_violations_after_the_upgrade() {
         (vec![say(&frame(0xc1, b"rsv")), Act::Hold], violation.clone(), "reserved bits"),
         (vec![say(&frame(0x83, b"")), Act::Hold], violation.clone(), "opcode"),
         (vec![say(&frame(0x8b, b"")), Act::Hold], violation.clone(), "opcode"),
-        (vec![say(&frame(0x09, b"")), Act::Hold], violation.clone(), "Fragmented control"),
+        (vec![say(&frame(0x09, b"")), Act::Hold], violation.clone(), "fragmented control"),
         (vec![say(&frame(0x81, b"\xff\xfe")), Act::Hold], violation.clone(), "UTF-8"),
-        (vec![say(&fragments), Act::Hold], violation, "ontinue"),
+        (vec![say(&fragments), Act::Hold], violation, "continuation"),
         (vec![say(&huge), Act::Hold], FailureKind::TooLarge, "2097152 bytes"),
         (vec![Act::Flood(frame(0x89, b"p"))], FailureKind::ReplyMismatch, "but 1000 pings or pongs"),
         (
@@ -364,6 +364,11 @@ async fn legal_oddities_pass() {
                 Act::Hold,
             ],
             vec![expect(Matcher::contains("b"))],
+        ),
+        // What came before a broken frame has come, even in one packet.
+        (
+            vec![Act::Upgrade(""), say(&[&text("x")[..], b"\xc1\x00"].concat()), Act::Hold],
+            vec![expect(Matcher::contains("x"))],
         ),
         // A server that never answers our close frame has passed all the same.
         (vec![Act::Upgrade(""), say(&text("x")), Act::Hold], vec![expect(Matcher::ANY)]),
