@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use quorate_proto::Phase::{Exchange, Tls, Upgrade};
+use quorate_proto::Phase::{Exchange, Tcp, Tls, Upgrade};
 
 use super::{
     behaviour::{Behaviour, Wants, behaviour},
@@ -11,10 +11,11 @@ use super::{
 };
 
 /// Connections and the bytes that come instead of an answer.
-pub fn connections() -> Vec<Behaviour> {
+pub(crate) fn connections() -> Vec<Behaviour> {
     vec![
-        behaviour("accepts and closes", "dropped", Upgrade, |_| Ok(())),
-        behaviour("accepts and resets", "connection_reset", Upgrade, |peer| peer.reset()),
+        // Our request may arrive where nobody is any more, which is answered by a reset.
+        behaviour("accepts and closes", "dropped|connection_reset", Upgrade, |_| Ok(())),
+        behaviour("accepts and resets", "connection_reset", Upgrade, |peer| peer.reset()).or_in(Tcp),
         behaviour("accepts and is silent", "upgrade_timeout", Upgrade, |peer| peer.hold()),
         behaviour("accepts and never reads", "upgrade_timeout", Upgrade, |peer| peer.sit()),
         behaviour("closes after the request", "dropped", Upgrade, |peer| peer.head()),
@@ -63,7 +64,7 @@ pub fn connections() -> Vec<Behaviour> {
 }
 
 /// Heads that have no end, or too much before it.
-pub fn heads() -> Vec<Behaviour> {
+pub(crate) fn heads() -> Vec<Behaviour> {
     vec![
         behaviour("101 that drips", "upgrade_timeout", Upgrade, |peer| {
             peer.head()?;
@@ -134,7 +135,7 @@ pub fn heads() -> Vec<Behaviour> {
 }
 
 /// Whole answers that are no upgrade.
-pub fn answers() -> Vec<Behaviour> {
+pub(crate) fn answers() -> Vec<Behaviour> {
     vec![
         behaviour("a wrong digest", "upgrade_invalid accept_mismatch", Upgrade, |peer| {
             peer.answer_and_hold(
@@ -245,7 +246,7 @@ pub fn answers() -> Vec<Behaviour> {
 }
 
 /// TLS that does not come about.
-pub fn handshakes() -> Vec<Behaviour> {
+pub(crate) fn handshakes() -> Vec<Behaviour> {
     vec![
         behaviour("TLS: noise", "tls_handshake", Tls, |peer| {
             peer.hear()?;
@@ -284,12 +285,12 @@ pub fn handshakes() -> Vec<Behaviour> {
         }),
         behaviour("TLS: stops within the handshake", "tls_timeout", Tls, |peer| {
             let flight = first_flight(peer, authority().tls13.clone())?;
-            peer.say(&flight[..flight.len() / 2])?;
+            peer.say(flight.split_at(flight.len() / 2).0)?;
             peer.hold()
         }),
         behaviour("TLS: closes within the handshake", "tls_handshake", Tls, |peer| {
             let flight = first_flight(peer, authority().tls13.clone())?;
-            peer.say(&flight[..flight.len() / 2])
+            peer.say(flight.split_at(flight.len() / 2).0)
         }),
         behaviour("TLS: resets within the handshake", "connection_reset", Tls, |peer| {
             peer.hear()?;
@@ -306,7 +307,7 @@ pub fn handshakes() -> Vec<Behaviour> {
 }
 
 /// TLS that goes wrong after its handshake.
-pub fn records() -> Vec<Behaviour> {
+pub(crate) fn records() -> Vec<Behaviour> {
     let tls13 = |behaviour: Behaviour| behaviour.behind(|authority| authority.tls13.clone());
     let tls12 = |behaviour: Behaviour| behaviour.behind(|authority| authority.tls12.clone());
     vec![
@@ -345,7 +346,7 @@ pub fn records() -> Vec<Behaviour> {
                 records.handshake(ticket)?;
             }
         })),
-        tls13(behaviour("TLS 1.3: empty records for ever", "upgrade_timeout", Upgrade, |peer| {
+        tls13(behaviour("TLS 1.3: empty records for ever", "tls_handshake", Upgrade, |peer| {
             peer.head()?;
             let mut records = Records::take_over(peer)?;
             loop {
@@ -364,7 +365,7 @@ pub fn records() -> Vec<Behaviour> {
         })),
         tls13(behaviour("TLS: noise after the handshake", "tls_handshake", Upgrade, |peer| {
             peer.head()?;
-            let (_, mut tcp) = peer.into_tls()?;
+            let (_, mut tcp) = peer.finish_tls()?;
             tcp.write_all(&[0xfb; 1024])?;
             peer.hold()
         })),

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use anyhow::Result;
 use quorate_proto::{Matcher, Micros, MonitorSpec, Phase, Step};
 use rustls::ServerConfig;
 
@@ -18,7 +19,7 @@ const LONG: Micros = Micros::from_secs(30);
 
 /// What the probe says and expects.
 #[derive(Clone, Copy, Debug)]
-pub enum Wants {
+pub(crate) enum Wants {
     /// The upgrade alone.
     Nothing,
     /// A message that never comes.
@@ -38,13 +39,15 @@ pub enum Wants {
 }
 
 /// One row.
-pub struct Behaviour {
+pub(crate) struct Behaviour {
     /// What the server does.
-    pub name: &'static str,
-    /// What the probe finds, as [`quorate_proto::FailureKind`] is written; or `passed`.
-    pub found: &'static str,
-    /// Where it finds it.
-    pub phase: Phase,
+    pub(crate) name: &'static str,
+    /// What the probe finds, as [`quorate_proto::FailureKind`] is written; or `passed`. Where the server's packets and the
+    /// probe's own cross, either of two may be what is seen: both stand here, with `|` between them.
+    pub(crate) found: &'static str,
+    /// Where it finds it; or in the phase before, where the end of that one is what crosses.
+    pub(crate) phase: Phase,
+    crossing: Option<Phase>,
     play: Play,
     wants: Wants,
     timeout: Micros,
@@ -53,26 +56,39 @@ pub struct Behaviour {
 }
 
 /// A behaviour on a plain connection, against a probe that wants the upgrade alone.
-pub fn behaviour(name: &'static str, found: &'static str, phase: Phase, play: Play) -> Behaviour {
+pub(crate) fn behaviour(name: &'static str, found: &'static str, phase: Phase, play: Play) -> Behaviour {
     let (wants, timeout) = (Wants::Nothing, SHORT);
-    Behaviour { name, found, phase, play, wants, timeout, is_secure: false, behind: None }
+    Behaviour { name, found, phase, play, wants, timeout, is_secure: false, behind: None, crossing: None }
 }
 
 impl Behaviour {
     /// The probe wants this.
-    pub fn wants(mut self, wants: Wants) -> Self {
+    pub(crate) fn wants(mut self, wants: Wants) -> Self {
         self.wants = wants;
         self
     }
 
+    /// The probe may be in this phase yet.
+    pub(crate) fn or_in(mut self, phase: Phase) -> Self {
+        self.crossing = Some(phase);
+        self
+    }
+
+    /// Whether this is what the probe must find.
+    pub(crate) fn is_right(&self, found: &str, phase: &str) -> bool {
+        let at = [Some(self.phase), self.crossing];
+        let right_phase = found == "passed" || at.into_iter().flatten().any(|right| right.name() == phase);
+        right_phase && self.found.split('|').any(|right| right == found)
+    }
+
     /// The probe has time: the check ends by another bound than its deadline.
-    pub fn patient(mut self) -> Self {
+    pub(crate) fn patient(mut self) -> Self {
         self.timeout = LONG;
         self
     }
 
     /// The probe waits for a message, unless it wants something else.
-    pub fn after_upgrade(mut self) -> Self {
+    pub(crate) fn after_upgrade(mut self) -> Self {
         let is_passing = self.found == "passed";
         if let (Wants::Nothing, false) = (self.wants, is_passing) {
             self.wants = Wants::Never;
@@ -81,22 +97,22 @@ impl Behaviour {
     }
 
     /// The probe wants TLS, and the server does what it does on the bare connection.
-    pub fn secure(mut self) -> Self {
+    pub(crate) fn secure(mut self) -> Self {
         self.is_secure = true;
         self
     }
 
     /// The server has a TLS stack.
-    pub fn behind(mut self, configuration: fn(&Authority) -> Arc<ServerConfig>) -> Self {
+    pub(crate) fn behind(mut self, configuration: fn(&Authority) -> Arc<ServerConfig>) -> Self {
         self.behind = Some(configuration);
         self.secure()
     }
 
     /// Starts the server, and gives what is to be checked.
-    pub fn start(&self) -> io::Result<(Server, MonitorSpec)> {
+    pub(crate) fn start(&self) -> Result<(Server, MonitorSpec)> {
         let server = Server::start(self.play, self.behind.map(|configuration| configuration(authority())))?;
         let scheme = if self.is_secure { "wss" } else { "ws" };
-        let mut spec = monitor(&format!("{scheme}://localhost:{}/", server.address.port()), self.timeout);
+        let mut spec = monitor(&format!("{scheme}://localhost:{}/", server.address.port()), self.timeout)?;
         spec.connect_to = Some(server.address.to_string());
         spec.ca_pem = self.is_secure.then(|| authority().pem.clone());
         spec.steps = self.wants.steps();
@@ -106,45 +122,33 @@ impl Behaviour {
 
 impl Wants {
     fn steps(self) -> Vec<Step> {
-        let expect = |matcher| Step::Expect { matcher, within: None };
-        let contains = |text: &str| expect(Matcher::Contains(text.into()));
+        let expect = |matcher| Step::expect(matcher, None);
+        let never = || expect(Matcher::contains("never"));
         let ping = || Step::Ping { within: None };
         match self {
             Self::Nothing => vec![],
-            Self::Never => vec![contains("never")],
-            Self::Hello => vec![contains("hello")],
+            Self::Never => vec![never()],
+            Self::Hello => vec![expect(Matcher::contains("hello"))],
             Self::MuchSent => {
-                let send = Step::Send { text: "{{nonce}}".repeat(400) };
-                [vec![send; quorate_proto::limits::STEPS_MAX - 1], vec![contains("never")]].concat()
+                let send = Step::send("{{nonce}}".repeat(400));
+                [vec![send; quorate_proto::limits::STEPS_MAX - 1], vec![never()]].concat()
             }
-            Self::Json => vec![expect(Matcher::JsonEquals { pointer: "/a".into(), value: "[[1]]".into() })],
-            Self::Pattern => vec![expect(Matcher::Regex("n[e]ver$".into()))],
+            Self::Json => vec![expect(Matcher::json_equals("/a", "[[1]]"))],
+            Self::Pattern => vec![expect(Matcher::regex("n[e]ver$"))],
             Self::Pong => vec![ping()],
-            Self::PongThenNever => vec![ping(), contains("never")],
+            Self::PongThenNever => vec![ping(), never()],
         }
     }
 }
 
 /// A monitor without steps.
-pub fn monitor(url: &str, timeout: Micros) -> MonitorSpec {
-    MonitorSpec {
-        id: "hostile".parse().unwrap(),
-        url: url.to_owned(),
-        interval: Micros::from_secs(60),
-        timeout,
-        steps: Vec::new(),
-        headers: Vec::new(),
-        subprotocols: Vec::new(),
-        origin: None,
-        sni: None,
-        connect_to: None,
-        ca_pem: None,
-        verify_tls: true,
-    }
+pub(crate) fn monitor(url: &str, timeout: Micros) -> Result<MonitorSpec> {
+    let id = "hostile".parse()?;
+    Ok(MonitorSpec { steps: Vec::new(), ..MonitorSpec::new(id, url, Micros::from_secs(60), timeout) })
 }
 
 /// What a good server does: it answers one message with the same words, and closes when it is asked to.
-pub fn echo(peer: &mut Peer) -> io::Result<()> {
+pub(crate) fn echo(peer: &mut Peer) -> io::Result<()> {
     use tokio_tungstenite::tungstenite;
     let mut socket = tungstenite::accept(peer).map_err(|error| io::Error::other(error.to_string()))?;
     loop {

@@ -4,8 +4,9 @@
 //! what this thread allocates is the probe's. Lateness is what the probe is to blame for, so time in which the machine
 //! had no processor to give to this thread is told apart (the second figure of Linux' `schedstat`).
 
-use std::{fs, path::PathBuf, sync::mpsc, thread};
+use std::{cell::Cell, fs, path::PathBuf, sync::mpsc, thread};
 
+use anyhow::{Context, Result};
 use quorate_agent::{
     clock::{Tick, tick},
     probe::{Checked, Prober},
@@ -19,17 +20,17 @@ use super::{
 };
 
 /// What a check cost.
-pub struct Cost {
+pub(crate) struct Cost {
     /// What it found.
-    pub checked: Checked,
+    pub(crate) checked: Checked,
     /// From its deadline to its end, less the time in which the machine did not let it run; negative where it ended early.
-    pub late_ms: f64,
+    pub(crate) late_ms: f64,
     /// The most that it held of memory at one time, in bytes.
-    pub held_bytes: u64,
+    pub(crate) held_bytes: u64,
 }
 
 /// The probe's thread, and what it runs on.
-pub struct Bench {
+pub(crate) struct Bench {
     runtime: Runtime,
     prober: Prober,
     neighbour: MonitorSpec,
@@ -38,41 +39,39 @@ pub struct Bench {
 
 impl Bench {
     /// Makes the bench on this thread, with a good server for the neighbours.
-    pub fn new(prober: Prober) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let echo = Server::start(echo, None).unwrap();
-        let mut neighbour = monitor(&format!("ws://{}/", echo.address), Micros::from_secs(10));
-        neighbour.steps = vec![
-            Step::Send { text: "{{nonce}}".into() },
-            Step::Expect { matcher: Matcher::Contains("{{nonce}}".into()), within: None },
-        ];
-        Self { runtime, prober, neighbour, _echo: echo }
+    pub(crate) fn new(prober: Prober) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let echo = Server::start(echo, None)?;
+        let mut neighbour = monitor(&format!("ws://{}/", echo.address), Micros::from_secs(10))?;
+        neighbour.steps = vec![Step::send("{{nonce}}"), Step::expect(Matcher::contains("{{nonce}}"), None)];
+        Ok(Self { runtime, prober, neighbour, _echo: echo })
     }
 
     /// Makes a check on its own.
-    pub fn alone(&self, spec: &MonitorSpec) -> Cost {
+    pub(crate) fn alone(&self, spec: &MonitorSpec) -> Result<Cost> {
         let deadline = Deadline::in_span(spec.timeout);
         let mut found = None;
         let memory = allocation_counter::measure(|| {
             found = Some(self.runtime.block_on(self.prober.check(spec, None)));
         });
-        Cost { checked: found.unwrap(), late_ms: deadline.late_ms(), held_bytes: memory.bytes_max }
+        let checked = found.context("nothing was found")?;
+        Ok(Cost { checked, late_ms: deadline.late_ms(), held_bytes: memory.bytes_max })
     }
 
     /// Makes a check while good checks are made beside it, at least a few of them. Gives the longest span, in milliseconds,
     /// that one of those took beyond what the machine kept from it.
-    pub fn in_company(&self, spec: &MonitorSpec) -> (Cost, f64) {
+    pub(crate) fn in_company(&self, spec: &MonitorSpec) -> (Cost, f64) {
         let deadline = Deadline::in_span(spec.timeout);
-        let ended = std::cell::Cell::new(None);
+        let late_ms = Cell::new(None);
         let hostile = async {
             let checked = self.prober.check(spec, None).await;
-            ended.set(Some(deadline.late_ms()));
+            late_ms.set(Some(deadline.late_ms()));
             checked
         };
         let neighbours = async {
             let mut slowest = 0.0_f64;
             let mut count = 0;
-            while ended.get().is_none() || count < 3 {
+            while late_ms.get().is_none() || count < 3 {
                 let (started, denied) = (tick(), denied_ms(&own_schedstat()));
                 let checked = self.prober.check(&self.neighbour, None).await;
                 assert_eq!(checked.outcome, Outcome::Passed, "a neighbour");
@@ -83,7 +82,8 @@ impl Bench {
             slowest
         };
         let (checked, slowest) = self.runtime.block_on(async { tokio::join!(hostile, neighbours) });
-        (Cost { checked, late_ms: ended.get().unwrap(), held_bytes: 0 }, slowest)
+        let late_ms = late_ms.get().unwrap_or_default();
+        (Cost { checked, late_ms, held_bytes: 0 }, slowest)
     }
 }
 
@@ -103,7 +103,8 @@ impl Deadline {
         let at = tick().after(span);
         thread::spawn(move || {
             thread::sleep(at.since(tick()).into());
-            drop(sender.send(self::denied_ms(&watched)));
+            // Nobody wants to know where the check has ended before.
+            let _ = sender.send(self::denied_ms(&watched));
         });
         Self { at, schedstat, denied_ms }
     }

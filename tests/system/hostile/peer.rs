@@ -13,14 +13,14 @@ use rustls::{ServerConnection, StreamOwned};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// What a server does with one connection. An error ends it, as the client's going away does.
-pub type Play = fn(&mut Peer) -> io::Result<()>;
+pub(crate) type Play = fn(&mut Peer) -> io::Result<()>;
 
 /// The head that every request has a right to, up to its empty line.
 const RIGHT: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                      Sec-WebSocket-Accept: DIGEST\r\n";
 
 /// One connection, seen from the server.
-pub struct Peer {
+pub(crate) struct Peer {
     wire: Wire,
     over: Arc<Over>,
     digest: String,
@@ -39,15 +39,15 @@ struct Over {
 }
 
 /// A listening server. Its connections end with it.
-pub struct Server {
+pub(crate) struct Server {
     over: Arc<Over>,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
     /// Serves everyone who connects, behind TLS where `tls` is given.
-    pub fn start(play: Play, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
+    pub(crate) fn start(play: Play, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let over = Arc::new(Over::default());
@@ -112,7 +112,7 @@ impl Peer {
     }
 
     /// The TCP connection under it all.
-    pub fn tcp(&mut self) -> &mut TcpStream {
+    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
         match &mut self.wire {
             Wire::Plain(tcp) => tcp,
             Wire::Tls(stream) => &mut stream.sock,
@@ -120,7 +120,7 @@ impl Peer {
     }
 
     /// Ends the TLS handshake and hands both out, for what TLS' own library would not do.
-    pub fn into_tls(&mut self) -> io::Result<(ServerConnection, TcpStream)> {
+    pub(crate) fn finish_tls(&mut self) -> io::Result<(ServerConnection, TcpStream)> {
         let tcp = self.tcp().try_clone()?;
         let Wire::Tls(stream) = std::mem::replace(&mut self.wire, Wire::Plain(tcp)) else {
             return Err(io::Error::other("this server has no TLS"));
@@ -133,7 +133,7 @@ impl Peer {
     }
 
     /// Reads a request's head.
-    pub fn head(&mut self) -> io::Result<()> {
+    pub(crate) fn head(&mut self) -> io::Result<()> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -148,31 +148,31 @@ impl Peer {
     }
 
     /// Reads a request's head and writes an answer, in which `RIGHT` becomes a right one's lines and `DIGEST` its digest.
-    pub fn answer(&mut self, answer: &str) -> io::Result<()> {
+    pub(crate) fn answer(&mut self, answer: &str) -> io::Result<()> {
         self.head()?;
         let answer = answer.replace("RIGHT", RIGHT).replace("DIGEST", &self.digest);
         self.say(answer.as_bytes())
     }
 
     /// Completes the upgrade and says more in the same packet.
-    pub fn say_with_upgrade(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn say_with_upgrade(&mut self, bytes: &[u8]) -> io::Result<()> {
         let answer = RIGHT.replace("DIGEST", &self.digest) + "\r\n";
         self.say([answer.as_bytes(), bytes].concat())
     }
 
     /// Completes the upgrade as it should be.
-    pub fn upgrade(&mut self) -> io::Result<()> {
+    pub(crate) fn upgrade(&mut self) -> io::Result<()> {
         self.answer("RIGHT\r\n")
     }
 
     /// Writes bytes.
-    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.write_all(bytes.as_ref())?;
         self.flush()
     }
 
     /// Writes the same bytes for ever.
-    pub fn flood(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn flood(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         // In large pieces, so that the flood is as fast as the wire.
         let bytes = bytes.as_ref();
         let piece = bytes.repeat((64 * 1024 / bytes.len()).max(1));
@@ -183,7 +183,7 @@ impl Peer {
     }
 
     /// Writes bytes one by one, slowly, over and over.
-    pub fn drip(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn drip(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         for byte in bytes.as_ref().iter().cycle() {
             self.say([*byte])?;
             if !self.over.pause(Duration::from_millis(2)) {
@@ -194,48 +194,48 @@ impl Peer {
     }
 
     /// Waits until the client has sent something.
-    pub fn hear(&mut self) -> io::Result<()> {
+    pub(crate) fn hear(&mut self) -> io::Result<()> {
         self.read(&mut [0; 16 * 1024]).map(|_| ())
     }
 
     /// Reads until the client goes away, and says nothing.
-    pub fn hold(&mut self) -> io::Result<()> {
+    pub(crate) fn hold(&mut self) -> io::Result<()> {
         while self.read(&mut [0; 16 * 1024])? > 0 {}
         Ok(())
     }
 
     /// Neither reads nor writes until the check has ended.
-    pub fn sit(&mut self) -> io::Result<()> {
+    pub(crate) fn sit(&mut self) -> io::Result<()> {
         self.over.wait();
         Ok(())
     }
 
     /// Ends our direction of the connection and keeps the other.
-    pub fn half_close(&mut self) -> io::Result<()> {
+    pub(crate) fn half_close(&mut self) -> io::Result<()> {
         self.tcp().shutdown(std::net::Shutdown::Write)
     }
 
     /// Resets the connection.
-    pub fn reset(&mut self) -> io::Result<()> {
+    pub(crate) fn reset(&mut self) -> io::Result<()> {
         let tcp = self.tcp().try_clone()?;
         socket2::SockRef::from(&tcp).set_linger(Some(Duration::ZERO))
     }
 
     /// Upgrades, writes, and reads until the client goes away.
-    pub fn upgrade_and_say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn upgrade_and_say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.upgrade()?;
         self.say(bytes)?;
         self.hold()
     }
 
     /// Answers the request and reads until the client goes away.
-    pub fn answer_and_hold(&mut self, answer: &str) -> io::Result<()> {
+    pub(crate) fn answer_and_hold(&mut self, answer: &str) -> io::Result<()> {
         self.answer(answer)?;
         self.hold()
     }
 
     /// Upgrades and writes the same for ever.
-    pub fn upgrade_and_flood(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn upgrade_and_flood(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.upgrade()?;
         self.flood(bytes)
     }
@@ -267,7 +267,7 @@ impl Write for Peer {
 }
 
 /// A frame of a server: first byte and payload, its length in the shortest form.
-pub fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut frame = vec![first];
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
@@ -286,11 +286,11 @@ pub fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// A text message.
-pub fn text(payload: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn text(payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame(0x81, payload)
 }
 
 /// A close frame.
-pub fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
     frame(0x88, [&code.to_be_bytes(), reason.as_ref()].concat())
 }

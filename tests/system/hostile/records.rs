@@ -23,21 +23,22 @@ const HANDSHAKE: u8 = 22;
 const DATA: u8 = 23;
 
 /// The servers' side of TLS, with an authority that the probe trusts.
-pub struct Authority {
+pub(crate) struct Authority {
     /// The authority's certificate.
-    pub pem: String,
+    pub(crate) pem: String,
     /// A server of TLS 1.3 whose records can be made by hand.
     pub tls13: Arc<ServerConfig>,
     /// The same of TLS 1.2.
     pub tls12: Arc<ServerConfig>,
     /// A good certificate and 400 that have nothing to do with it.
-    pub huge: Arc<ServerConfig>,
+    pub(crate) huge: Arc<ServerConfig>,
     /// A certificate of nobody, and as many false issuers of it as a handshake may carry.
-    pub maze: Arc<ServerConfig>,
+    pub(crate) maze: Arc<ServerConfig>,
 }
 
 /// The authority of this run.
-pub fn authority() -> &'static Authority {
+pub(crate) fn authority() -> &'static Authority {
+    #[expect(clippy::unwrap_used, reason = "without certificates there is nothing to test")]
     static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new().unwrap());
     &AUTHORITY
 }
@@ -95,7 +96,7 @@ fn server(
 }
 
 /// Writes records under the keys of a finished handshake.
-pub struct Records {
+pub(crate) struct Records {
     tcp: TcpStream,
     key: LessSafeKey,
     iv: [u8; 12],
@@ -105,8 +106,8 @@ pub struct Records {
 
 impl Records {
     /// Takes a connection over once its handshake is done.
-    pub fn take_over(peer: &mut Peer) -> io::Result<Self> {
-        let (connection, tcp) = peer.into_tls()?;
+    pub(crate) fn take_over(peer: &mut Peer) -> io::Result<Self> {
+        let (connection, tcp) = peer.finish_tls()?;
         Self::of(connection, tcp).map_err(io::Error::other)
     }
 
@@ -121,22 +122,22 @@ impl Records {
     }
 
     /// One handshake message.
-    pub fn handshake(&mut self, message: &[u8]) -> io::Result<()> {
+    pub(crate) fn handshake(&mut self, message: &[u8]) -> io::Result<()> {
         self.write(HANDSHAKE, message)
     }
 
     /// One alert.
-    pub fn alert(&mut self, level: u8, description: u8) -> io::Result<()> {
+    pub(crate) fn alert(&mut self, level: u8, description: u8) -> io::Result<()> {
         self.write(ALERT, &[level, description])
     }
 
     /// Application data.
-    pub fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write(DATA, bytes)
     }
 
     /// A record whose tag is not its own.
-    pub fn forged(&mut self) -> io::Result<()> {
+    pub(crate) fn forged(&mut self) -> io::Result<()> {
         self.sequence += 1;
         self.data(b"forged")
     }
@@ -174,7 +175,7 @@ impl Records {
 }
 
 /// What a server says in its first flight.
-pub fn first_flight(peer: &mut Peer, configuration: Arc<ServerConfig>) -> io::Result<Vec<u8>> {
+pub(crate) fn first_flight(peer: &mut Peer, configuration: Arc<ServerConfig>) -> io::Result<Vec<u8>> {
     let mut connection = rustls::ServerConnection::new(configuration).map_err(io::Error::other)?;
     while !connection.wants_write() {
         connection.read_tls(peer)?;
