@@ -24,6 +24,7 @@ mod resolve;
 mod tests;
 mod tls;
 mod transport;
+mod turns;
 mod upgrade;
 
 use std::{

@@ -2,7 +2,10 @@
 //!
 //! It lives outside the future that the deadline may cut off, so that the failure can still say where the check stood.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use quorate_proto::{Failure, Micros, Phase, Timings};
 
@@ -27,7 +30,7 @@ pub(crate) struct Progress {
 #[derive(Default)]
 pub(crate) struct Waiting {
     /// What did not happen, as a clause: "no pong with our payload came".
-    missing: String,
+    missing: Cow<'static, str>,
     pub(crate) messages: u32,
     pub(crate) controls: u32,
     pub(crate) last: Option<String>,
@@ -53,7 +56,7 @@ impl Progress {
     }
 
     /// Begins a phase; `missing` says what is missing for as long as it lasts.
-    pub(crate) fn enter(&mut self, phase: Phase, missing: impl Into<String>) {
+    pub(crate) fn enter(&mut self, phase: Phase, missing: impl Into<Cow<'static, str>>) {
         self.phase = phase;
         self.phase_started = Some(tick());
         self.wait_for(missing);
@@ -67,7 +70,7 @@ impl Progress {
     }
 
     /// Says what is missing from here on.
-    pub(crate) fn wait_for(&mut self, missing: impl Into<String>) {
+    pub(crate) fn wait_for(&mut self, missing: impl Into<Cow<'static, str>>) {
         self.waiting = Waiting { missing: missing.into(), ..Waiting::default() };
     }
 
@@ -77,10 +80,11 @@ impl Progress {
 
     pub(crate) fn dialling(&mut self, address: SocketAddr) {
         self.address.get_or_insert(address.ip());
-        self.waiting.missing = match self.waiting.missing.is_empty() {
-            true => format!("no answer from {address}"),
-            false => format!("{}, {address}", self.waiting.missing),
+        let missing = match self.waiting.missing.as_ref() {
+            "" => format!("no answer from {address}"),
+            before => format!("{before}, {address}"),
         };
+        self.waiting.missing = missing.into();
     }
 
     /// Notes the address that answered, and the time of its own handshake, without what other addresses cost.
