@@ -286,3 +286,14 @@ pub const STOP_WITHIN: Micros = Micros::from_secs(2);
 /// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
 /// regions do not keep their distance.
 pub const CLOCK_OFF: Micros = Micros::from_secs(2);
+
+// --- check
+
+/// Extra connections that a look at conformance has open at once: it must not look like a flood.
+pub const CONFORMANCE_CONCURRENT: usize = 3;
+
+/// How long one of them waits for what the server does: ten round trips to the other side of the world.
+pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
+
+/// How often a listener notes how long it has listened.
+pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);

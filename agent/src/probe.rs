@@ -8,6 +8,7 @@
 mod answer;
 mod certificate;
 mod classify;
+pub mod conformance;
 mod dial;
 mod exchange;
 mod expand;
@@ -201,22 +202,28 @@ impl Prober {
         avoid: Option<IpAddr>,
         progress: &mut Progress,
     ) -> Result<Socket, Failure> {
-        let addresses = self.resolve(plan, avoid, progress).await?;
-        progress.enter(Phase::Tcp, "");
-        let tcp = dial::connect(&self.egress, addresses, progress).await?;
-        let mut transport = match &plan.tls {
-            None => Transport::plain(tcp),
-            Some(tls) => {
-                progress.enter(Phase::Tls, "the handshake did not end");
-                let stream = self.tls.handshake(tcp, tls, progress).await?;
-                progress.leave();
-                Transport::tls(stream)
-            }
-        };
+        let mut transport = self.reach(plan, avoid, progress).await?;
         progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
         let first = upgrade::upgrade(&mut transport, plan, progress).await?;
         progress.leave();
         Ok(Socket::new(transport, first).await)
+    }
+
+    /// Everything up to the upgrade: names, TCP, TLS.
+    async fn reach(
+        &self,
+        plan: &Plan,
+        avoid: Option<IpAddr>,
+        progress: &mut Progress,
+    ) -> Result<Transport, Failure> {
+        let addresses = self.resolve(plan, avoid, progress).await?;
+        progress.enter(Phase::Tcp, "");
+        let tcp = dial::connect(&self.egress, addresses, progress).await?;
+        let Some(tls) = &plan.tls else { return Ok(Transport::plain(tcp)) };
+        progress.enter(Phase::Tls, "the handshake did not end");
+        let stream = self.tls.handshake(tcp, tls, progress).await?;
+        progress.leave();
+        Ok(Transport::tls(stream))
     }
 
     async fn resolve(
