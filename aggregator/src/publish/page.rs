@@ -4,6 +4,7 @@
 //! This file answers and lays the page out; `page/monitor.rs` and `page/incident.rs` make its parts. They turn the
 //! picture into texts, and the templates only place them, escaping every one.
 
+mod held;
 mod incident;
 mod monitor;
 
