@@ -8,8 +8,8 @@ use quorate_quorum::{Abstention, Verdict, Vote};
 use crate::{
     config::Page,
     model::{
-        AgentView, CanaryView, Counts, Incident, IncidentCause, IncidentTimeline, MonitorReference,
-        MonitorView, RegionEvidence, RegionView, Snapshot, StorageState,
+        AgentView, CanaryView, Counts, EventKind, Incident, IncidentCause, IncidentTimeline, MonitorEvent,
+        MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot, StorageState,
     },
 };
 
@@ -95,6 +95,19 @@ pub(super) fn calm() -> Snapshot {
     snapshot.incidents_open.clear();
     snapshot.storage = StorageState::Good;
     snapshot
+}
+
+/// A server that restarted in good order.
+pub(super) fn event() -> MonitorEvent {
+    MonitorEvent {
+        id: "evt_0193510c-0000-7000-8000-000000000009".into(),
+        monitor: MonitorReference { id: "chat".parse().unwrap(), name: "Chat".into(), url: url("chat") },
+        region: None,
+        at: ago(3_000.0),
+        kind: EventKind::Restarted,
+        severity: Severity::Info,
+        summary: "The server restarted: 5 of 5 regions were back within 3.1 s.".into(),
+    }
 }
 
 /// The one open incident's past self.
