@@ -26,6 +26,7 @@ mod script;
 mod tests;
 mod tls;
 mod transport;
+mod turns;
 mod upgrade;
 
 use std::{

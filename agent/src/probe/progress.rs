@@ -2,7 +2,10 @@
 //!
 //! It lives outside the future that the deadline may cut off, so that the failure can still say where the check stood.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use quorate_proto::{Failure, Micros, Phase, Timings};
 
@@ -16,7 +19,7 @@ pub(crate) struct Progress {
     /// None between phases.
     phase_started: Option<Tick>,
     /// What did not happen, as a clause: "no answer to the upgrade request came".
-    missing: String,
+    missing: Cow<'static, str>,
     /// The failure that is certain already, while more about it is still to come.
     settled: Option<Failure>,
     pub(crate) timings: Timings,
@@ -31,7 +34,7 @@ impl Progress {
             started,
             phase: Phase::Dns,
             phase_started: None,
-            missing: String::new(),
+            missing: Cow::Borrowed(""),
             settled: None,
             timings: Timings::default(),
             address: None,
@@ -44,7 +47,7 @@ impl Progress {
     }
 
     /// Begins a phase; `missing` says what is missing for as long as it lasts.
-    pub(crate) fn enter(&mut self, phase: Phase, missing: impl Into<String>) {
+    pub(crate) fn enter(&mut self, phase: Phase, missing: impl Into<Cow<'static, str>>) {
         self.phase = phase;
         self.phase_started = Some(tick());
         self.wait_for(missing);
@@ -58,16 +61,17 @@ impl Progress {
     }
 
     /// Says what is missing from here on.
-    pub(crate) fn wait_for(&mut self, missing: impl Into<String>) {
+    pub(crate) fn wait_for(&mut self, missing: impl Into<Cow<'static, str>>) {
         self.missing = missing.into();
     }
 
     pub(crate) fn dialling(&mut self, address: SocketAddr) {
         self.address.get_or_insert(address.ip());
-        self.missing = match self.missing.is_empty() {
-            true => format!("no answer from {address}"),
-            false => format!("{}, {address}", self.missing),
+        let missing = match self.missing.as_ref() {
+            "" => format!("no answer from {address}"),
+            before => format!("{before}, {address}"),
         };
+        self.missing = missing.into();
     }
 
     /// Notes the address that answered, and the time of its own handshake, without what other addresses cost.
