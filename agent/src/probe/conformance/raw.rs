@@ -13,6 +13,7 @@ use super::super::{
     classify,
     plan::Plan,
     progress::Progress,
+    request::random_key,
     transport::Transport,
 };
 use crate::limits;
@@ -78,7 +79,8 @@ impl Opened {
         let mut progress = Progress::new();
         let mut transport = prober.reach(&plan, None, &mut progress).await?;
         progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
-        let request = variant.apply(&plan.request);
+        let key = random_key().ok_or_else(|| failed("the system gave no random bytes".to_owned()))?;
+        let request = variant.apply(&plan.request.with_key(&key));
         let broken = |error: io::Error| progress.fail(classify::stream(&error));
         transport.write_all(&request).await.map_err(broken)?;
         transport.flush().await.map_err(broken)?;
@@ -87,7 +89,7 @@ impl Opened {
             .answer()
             .await
             .map_err(|end| Failure::new(FailureKind::Dropped, Phase::Upgrade, end.to_string()))?;
-        Ok(Self { raw, answer, accept: derive_accept_key(plan.key.as_bytes()) })
+        Ok(Self { raw, answer, accept: derive_accept_key(key.as_bytes()) })
     }
 
     /// Whether the answer is a right one, so that frames may follow.
