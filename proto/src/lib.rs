@@ -16,6 +16,7 @@ pub mod monitor;
 pub mod outcome;
 pub mod step;
 pub mod time;
+pub mod tls;
 pub mod unit;
 pub mod verify;
 
