@@ -9,6 +9,7 @@ mod answer;
 mod certificate;
 mod classify;
 mod connect;
+mod conversation;
 mod dial;
 mod every_address;
 mod exchange;
@@ -25,10 +26,12 @@ mod refusal;
 mod request;
 mod resolve;
 mod route;
+mod script;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod transport;
+mod turns;
 mod upgrade;
 
 use std::{net::IpAddr, time::Duration};
@@ -47,8 +50,15 @@ pub use self::{
     resolve::Nameservers,
 };
 use self::{
-    connect::To, exchange::Socket, expand::Placeholders, plan::Plan, progress::Progress, proxy::ProxyRoute,
-    resolve::Resolver, tls::Tls, transport::Transport,
+    connect::To,
+    exchange::{Exchange, Socket},
+    expand::Seeds,
+    plan::Plan,
+    progress::Progress,
+    proxy::ProxyRoute,
+    resolve::Resolver,
+    tls::Tls,
+    transport::Transport,
 };
 use crate::{
     clock::{self, Tick},
@@ -158,7 +168,7 @@ impl Prober {
         let proxy = proxy.as_ref().map(ProxyRoute::new).transpose();
         let proxy = proxy.map_err(|error| ProberError::Proxy(error.to_string()))?;
         // The library's generator takes its time to gather entropy when it is first used; no check shall pay for that.
-        Placeholders::random().ok_or(ProberError::Random)?;
+        Seeds::random().ok_or(ProberError::Random)?;
         Ok(Self { egress, region, resolver: Resolver::new(nameservers), tls: Tls::new()?, proxy })
     }
 
@@ -166,37 +176,47 @@ impl Prober {
     ///
     /// Where the host has several addresses, `avoid` is tried last: a confirming check looks at another one.
     pub async fn check(&self, spec: &MonitorSpec, avoid: Option<IpAddr>) -> Checked {
+        match Plan::new(spec, self.region.as_ref()) {
+            Ok(plan) => self.check_plan(&plan, spec.timeout, avoid).await,
+            Err(error) => {
+                let started_at = clock::wall();
+                let failure = Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string());
+                checked(Outcome::Failed(failure), started_at, Progress::new())
+            }
+        }
+    }
+
+    /// Makes one check of a monitor that was made ready.
+    pub(crate) async fn check_plan(&self, plan: &Plan, span: Micros, avoid: Option<IpAddr>) -> Checked {
         let started_at = clock::wall();
         let mut progress = Progress::new();
-        let (outcome, addresses) = match Plan::new(spec, self.region.as_ref()) {
-            Err(error) => {
-                let failure = Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string());
-                (Outcome::Failed(failure), Vec::new())
-            }
-            Ok(plan) if plan.route.is_for_each() && self.proxy_of(&plan.route).is_none() => {
-                self.check_each(spec, &plan, avoid, &mut progress).await
-            }
-            Ok(plan) => {
-                let deadline = Deadline { started: progress.started(), span: spec.timeout };
-                (self.attempt(&plan, To::Any { avoid }, deadline, &mut progress).await, Vec::new())
-            }
+        let (outcome, addresses) = if plan.route.is_for_each() && self.proxy_of(&plan.route).is_none() {
+            self.check_each(plan, span, avoid, &mut progress).await
+        } else {
+            let deadline = Deadline { started: progress.started(), span };
+            (self.attempt(plan, avoid.into(), deadline, &mut progress).await, Vec::new())
         };
-        let ended = progress.finish();
-        let started = progress.started();
-        let Progress { timings, address, facts, .. } = progress;
-        Checked { outcome, timings, address, addresses, started_at, started, ended, facts }
+        Checked { addresses, ..checked(outcome, started_at, progress) }
     }
 
     /// Everything from the first packet to the close, under the deadline.
     async fn attempt(&self, plan: &Plan, to: To, deadline: Deadline, progress: &mut Progress) -> Outcome {
-        let mut socket = None;
-        let outcome = match timeout(deadline.left(), self.run(plan, to, progress, &mut socket)).await {
-            Ok(Ok(())) => Outcome::Passed,
-            Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_) => progress.waited(deadline.span).map_or(Outcome::Passed, Outcome::Failed),
+        let span = deadline.span;
+        let mut open = None;
+        let ran = timeout(deadline.left(), self.run(plan, to, progress, &mut open)).await;
+        let outcome = match (ran, &open) {
+            (Ok(Ok(())), _) => Outcome::Passed,
+            (Ok(Err(failure)), _) => Outcome::Failed(failure),
+            (Err(_), Some(open)) if progress.phase() == Phase::Exchange => {
+                Outcome::Failed(open.exchange.overdue(span))
+            }
+            (Err(_), _) => progress.waited(span).map_or(Outcome::Passed, Outcome::Failed),
         };
-        if let (Outcome::Failed(_), Some(socket)) = (&outcome, socket) {
-            socket.part();
+        if let Some(open) = open {
+            open.exchange.note(&mut progress.timings);
+            if let Outcome::Failed(_) = &outcome {
+                open.socket.part();
+            }
         }
         outcome
     }
@@ -206,12 +226,18 @@ impl Prober {
         plan: &Plan,
         to: To,
         progress: &mut Progress,
-        socket: &mut Option<Socket>,
+        open: &mut Option<Open>,
     ) -> Result<(), Failure> {
-        let socket = socket.insert(self.open(plan, to, progress).await?);
-        if !plan.steps.is_empty() {
+        let socket = self.open(plan, to, progress).await?;
+        let Some(seeds) = Seeds::random() else {
+            return Err(
+                progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned()))
+            );
+        };
+        let Open { socket, exchange } = open.insert(Open { socket, exchange: Exchange::new(plan, seeds) });
+        if !plan.script.is_empty() {
             progress.enter(Phase::Exchange, "");
-            socket.run(plan, progress).await?;
+            exchange.run(socket).await?;
             progress.leave();
         }
         socket.close(progress).await;
@@ -219,22 +245,34 @@ impl Prober {
     }
 
     /// Everything up to the verified upgrade. Takes as long as it takes: the caller has the deadline.
-    async fn open(&self, plan: &Plan, to: To, progress: &mut Progress) -> Result<Socket, Failure> {
-        let tcp = self.connect(&plan.route, to, progress).await?;
-        let mut transport = match &plan.route.tls {
-            None => Transport::plain(tcp),
-            Some(tls) => {
-                progress.enter(Phase::Tls, "the handshake did not end");
-                let stream = self.tls.handshake(tcp, tls, progress).await?;
-                progress.leave();
-                Transport::tls(stream)
-            }
-        };
+    async fn open(&self, plan: &Plan, to: impl Into<To>, progress: &mut Progress) -> Result<Socket, Failure> {
+        let mut transport = self.reach(plan, to, progress).await?;
         progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
         let first = upgrade::upgrade(&mut transport, plan, progress).await?;
         progress.leave();
         Ok(Socket::new(transport, first).await)
     }
+
+    /// Everything up to the upgrade: names, TCP, a proxy, TLS.
+    async fn reach(
+        &self,
+        plan: &Plan,
+        to: impl Into<To>,
+        progress: &mut Progress,
+    ) -> Result<Transport, Failure> {
+        let tcp = self.connect(&plan.route, to.into(), progress).await?;
+        let Some(tls) = &plan.route.tls else { return Ok(Transport::plain(tcp)) };
+        progress.enter(Phase::Tls, "the handshake did not end");
+        let stream = self.tls.handshake(tcp, tls, progress).await?;
+        progress.leave();
+        Ok(Transport::tls(stream))
+    }
+}
+
+/// An open connection and the conversation on it.
+struct Open {
+    socket: Socket,
+    exchange: Exchange,
 }
 
 /// The end of patience with a whole check.
@@ -249,6 +287,13 @@ impl Deadline {
         let span = self.span.min(protocol::TIMEOUT_MAX);
         span.saturating_sub(clock::tick().since(self.started)).into()
     }
+}
+
+fn checked(outcome: Outcome, started_at: WallMicros, mut progress: Progress) -> Checked {
+    let ended = progress.finish();
+    let started = progress.started();
+    let Progress { timings, address, facts, .. } = progress;
+    Checked { outcome, timings, address, addresses: Vec::new(), started_at, started, ended, facts }
 }
 
 impl Checked {

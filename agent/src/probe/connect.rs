@@ -23,6 +23,12 @@ pub(crate) enum To {
     Only(SocketAddr),
 }
 
+impl From<Option<IpAddr>> for To {
+    fn from(avoid: Option<IpAddr>) -> Self {
+        Self::Any { avoid }
+    }
+}
+
 impl Prober {
     /// A TCP connection that leads to the server.
     pub(super) async fn connect(

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::join_all;
 use quorate_proto::{
-    Failure, FailureKind, MonitorSpec, Outcome, Phase,
+    Failure, FailureKind, Micros, Outcome, Phase,
     limits::ADDRESSES_MAX,
     monitor::{Addresses, Family},
     outcome::AddressResult,
@@ -24,30 +24,24 @@ impl Prober {
     /// Checks each of the host's addresses on its own, all at once, under the one deadline.
     pub(super) async fn check_each(
         &self,
-        spec: &MonitorSpec,
         plan: &Plan,
+        span: Micros,
         avoid: Option<IpAddr>,
         progress: &mut Progress,
     ) -> (Outcome, Vec<AddressResult>) {
         let Route { addresses, family, .. } = plan.route;
-        let deadline = Deadline { started: progress.started(), span: spec.timeout };
+        let deadline = Deadline { started: progress.started(), span };
         let found = match timeout(deadline.left(), self.server(&plan.route, avoid, progress)).await {
             Ok(Ok(found)) => found,
             Ok(Err(failure)) => return (Outcome::Failed(failure), Vec::new()),
-            Err(_) => {
-                return (progress.waited(spec.timeout).map_or(Outcome::Passed, Outcome::Failed), Vec::new());
-            }
+            Err(_) => return (progress.waited(span).map_or(Outcome::Passed, Outcome::Failed), Vec::new()),
         };
-        let attempts = attempt_each(chosen(found, addresses, family), async |address| {
+        let attempts = join_all(chosen(found, addresses, family).into_iter().map(async |address| {
             let mut progress = Progress::new();
-            // A plan has a key and placeholders that are good for one connection.
-            let outcome = match Plan::new(spec, self.region.as_ref()) {
-                Ok(plan) => self.attempt(&plan, To::Only(address), deadline, &mut progress).await,
-                Err(error) => Outcome::Failed(progress.fail((FailureKind::AgentFault, error.to_string()))),
-            };
+            let outcome = self.attempt(plan, To::Only(address), deadline, &mut progress).await;
             progress.finish();
             Attempt { address: address.ip(), outcome, progress }
-        });
+        }));
         match judge(attempts.await) {
             Some((told, results)) => {
                 progress.adopt(told.progress);
@@ -87,14 +81,6 @@ fn chosen(mut found: Vec<SocketAddr>, addresses: Addresses, family: Family) -> V
         }
     });
     found
-}
-
-/// Makes one attempt at each address, all at once.
-async fn attempt_each<F>(addresses: Vec<SocketAddr>, attempt: impl Fn(SocketAddr) -> F) -> Vec<Attempt>
-where
-    F: Future<Output = Attempt>,
-{
-    join_all(addresses.into_iter().map(attempt)).await
 }
 
 /// Makes one outcome of all attempts, and gives the attempt that everything else is told of: the first that passed, or the

@@ -1,30 +1,32 @@
-//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled.
+//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled, and
+//! once for all checks.
 
-use data_encoding::BASE64;
-use quorate_proto::{MonitorSpec, Region, Step, step::Expect};
+use std::sync::Arc;
+
+use quorate_proto::{
+    MonitorSpec, Region,
+    template::{Place, TemplateFault},
+};
 use url::Url;
 
 use super::{
-    expand::Placeholders,
-    matcher::{Pattern, PatternError},
-    request,
+    matcher::PatternError,
+    request::{self, Request},
     route::{Route, RouteError},
+    script::Script,
 };
 
-/// One check, ready to run.
+/// The checks of one monitor, ready to run. What differs from one to the next, the key of the upgrade and the nonce of the
+/// texts, is drawn when they are used.
 pub(crate) struct Plan {
     /// The way to the server.
     pub(crate) route: Route,
     /// The request of the upgrade.
-    pub(crate) request: Vec<u8>,
-    /// The `Sec-WebSocket-Key` in it.
-    pub(crate) key: String,
+    pub(crate) request: Request,
     /// The subprotocols offered in it.
     pub(crate) offered: Vec<String>,
     /// What is said and expected.
-    pub(crate) steps: Vec<Step>,
-    /// What the placeholders in the steps stand for.
-    pub(crate) placeholders: Placeholders,
+    pub(crate) script: Arc<Script>,
 }
 
 /// What is wrong with a specification. None of it quotes a header's value or the URL's path, which may be secrets.
@@ -46,10 +48,10 @@ pub(crate) enum PlanError {
     HeaderReserved(String),
     #[error("`{0}` is not a subprotocol's name (a token of RFC 9110)")]
     Subprotocol(String),
-    #[error("step {step}: {error}")]
-    Pattern { step: usize, error: PatternError },
-    #[error("the system gave no random bytes")]
-    Random,
+    #[error("{place}: {error}")]
+    Template { place: Place, error: TemplateFault },
+    #[error("{place}: {error}")]
+    Pattern { place: Place, error: PatternError },
     #[error("a list or text of the specification is above its limit")]
     Limits,
 }
@@ -61,23 +63,8 @@ impl Plan {
         }
         let url = websocket_url(&spec.url)?;
         let route = Route::new(spec, &url)?;
-        let placeholders = Placeholders::random().ok_or(PlanError::Random)?;
-        for (index, step) in spec.steps.iter().enumerate() {
-            if let Step::Expect(Expect { matcher, .. }) = step {
-                Pattern::new(matcher, &placeholders)
-                    .map_err(|error| PlanError::Pattern { step: index + 1, error })?;
-            }
-        }
-        let key = random_key().ok_or(PlanError::Random)?;
-        let request = request::head(spec, &url, &key, region)?;
-        Ok(Self {
-            route,
-            request,
-            key,
-            offered: spec.subprotocols.clone(),
-            steps: spec.steps.clone(),
-            placeholders,
-        })
+        let request = request::head(spec, &url, region)?;
+        Ok(Self { route, request, offered: spec.subprotocols.clone(), script: Arc::new(Script::new(spec)?) })
     }
 }
 
@@ -93,16 +80,9 @@ fn websocket_url(text: &str) -> Result<Url, PlanError> {
     Ok(url)
 }
 
-/// `Sec-WebSocket-Key`: sixteen random bytes in base64 (RFC 6455 section 4.1).
-fn random_key() -> Option<String> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
-    Some(BASE64.encode(&bytes))
-}
-
 #[cfg(test)]
 mod tests {
-    use quorate_proto::{Matcher, monitor::Header};
+    use quorate_proto::{Matcher, Step, monitor::Header};
 
     use super::{super::tests::spec, *};
 

@@ -24,6 +24,7 @@ use super::{
     TlsSeen, certificate, classify,
     progress::Progress,
     route::{TlsRoute, TlsSettings},
+    turns::Turns,
 };
 use crate::limits;
 
@@ -54,12 +55,12 @@ impl Tls {
         tcp: TcpStream,
         route: &TlsRoute,
         progress: &mut Progress,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    ) -> Result<TlsStream<Turns>, Failure> {
         let connector = self.connector(&route.settings).map_err(|error| {
             progress.fail((FailureKind::AgentFault, format!("TLS cannot be set up: {error}")))
         })?;
         let stream = connector
-            .connect(route.name.clone(), tcp)
+            .connect(route.name.clone(), Turns::new(tcp))
             .await
             .map_err(|error| progress.fail(classify::tls_handshake(&error)))?;
         progress.facts.tls = Some(seen(&stream, route.settings.verify));
@@ -140,7 +141,7 @@ fn connector(
     Ok(Arc::new(configuration).into())
 }
 
-fn seen(stream: &TlsStream<TcpStream>, verified: bool) -> TlsSeen {
+fn seen(stream: &TlsStream<Turns>, verified: bool) -> TlsSeen {
     let connection = stream.get_ref().1;
     let version = connection.protocol_version().map(u16::from);
     let cipher = connection.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));

@@ -121,7 +121,10 @@ impl Checks {
     ) {
         let prober = Arc::clone(&self.prober);
         self.tasks.spawn(async move {
-            sleep(pause.into()).await;
+            // A timer costs a wake-up even where it is due at once, and rounds up to a millisecond.
+            if pause > Micros::ZERO {
+                sleep(pause.into()).await;
+            }
             let checked = check(&prober, &spec, avoid).await;
             Finished { spec, kind, revision, checked }
         });
