@@ -294,3 +294,16 @@ pub const STOP_WITHIN: Micros = Micros::from_secs(2);
 /// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
 /// regions do not keep their distance.
 pub const CLOCK_OFF: Micros = Micros::from_secs(2);
+
+// --- the way to a server
+
+/// How long the other address family may lag behind where each address is checked on its own. A nameserver that never
+/// answers for AAAA must not take the whole check with it.
+pub const FAMILY_LAG_FOR_EACH_MAX: Micros = Micros::from_secs(1);
+
+/// Names of a certificate that are shown. Those of large sites name a hundred hosts.
+pub const CERTIFICATE_NAMES_MAX: usize = 16;
+
+/// Settings of TLS that are kept made up: roots or a client certificate of their own. Each takes some 20 KiB, and one beyond
+/// costs its reading at every check.
+pub const TLS_SETTINGS_KEPT_MAX: usize = 256;

@@ -18,7 +18,7 @@ use super::{
     classify,
     plan::Plan,
     progress::Progress,
-    quote,
+    quote, refusal,
     request::random_key,
     transport::Transport,
 };
@@ -152,7 +152,7 @@ async fn read_body(transport: &mut Transport, answer: &Answer, body: &mut Vec<u8
 fn refusal(answer: &Answer, body: &[u8]) -> UpgradeRefusal {
     let joined = if answer.is_chunked() { &answer::unchunked(body) } else { body };
     UpgradeRefusal {
-        headers: Vec::new(),
+        headers: refusal::headers(answer.headers()),
         status: answer.status,
         server: answer.server(),
         body: quote::block(joined, protocol::BODY_EXCERPT_BYTES_MAX),
