@@ -307,3 +307,14 @@ pub const CERTIFICATE_NAMES_MAX: usize = 16;
 /// Settings of TLS that are kept made up: roots or a client certificate of their own. Each takes some 20 KiB, and one beyond
 /// costs its reading at every check.
 pub const TLS_SETTINGS_KEPT_MAX: usize = 256;
+
+// --- check
+
+/// Extra connections that a look at conformance has open at once: it must not look like a flood.
+pub const CONFORMANCE_CONCURRENT: usize = 3;
+
+/// How long one of them waits for what the server does: ten round trips to the other side of the world.
+pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
+
+/// How often a listener notes how long it has listened.
+pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
