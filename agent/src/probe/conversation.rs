@@ -10,6 +10,8 @@
 mod demand;
 mod memory;
 mod number;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::{borrow::Cow, collections::VecDeque, mem, sync::Arc};
@@ -210,6 +212,9 @@ impl Conversation {
 
     /// Takes a frame that came.
     pub(crate) fn handle(&mut self, now: Now, inbound: Inbound<'_>) {
+        if let State::Failed(_) = self.state {
+            return;
+        }
         let taken = match inbound {
             Inbound::Ping => {
                 self.waiting.control();
@@ -225,7 +230,9 @@ impl Conversation {
                 match self.reply_to(message, now.wall) {
                     Some(reply) => {
                         self.waiting.reply();
-                        self.replies.push_back(reply);
+                        if self.replies.len() < limits::REPLIES_WAITING_MAX {
+                            self.replies.push_back(reply);
+                        }
                         Ok(())
                     }
                     None => self.take(now, now.tick, message),
@@ -253,7 +260,8 @@ impl Conversation {
 
     fn fail(&mut self, (kind, detail): Wrong) {
         self.state = State::Failed(Box::new(Failure::new(kind, Phase::Exchange, detail)));
-        self.kept = VecDeque::new();
+        (self.kept, self.kept_bytes) = (VecDeque::new(), 0);
+        self.replies = VecDeque::new();
     }
 
     /// Begins steps until one sends something or waits.
@@ -328,12 +336,13 @@ impl Conversation {
     }
 
     fn handle_pong(&mut self, now: Now, pong: &[u8]) {
-        match &self.state {
-            State::Pinging { payload, sent } if pong == payload => {
-                self.note_round_trip(now.tick.since(*sent));
-                self.end_step();
-            }
-            _ => self.waiting.control(),
+        if let State::Pinging { payload, sent } = &self.state
+            && pong == payload
+        {
+            self.note_round_trip(now.tick.since(*sent));
+            self.end_step();
+        } else {
+            self.waiting.control();
         }
     }
 
