@@ -228,6 +228,9 @@ pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u6
 const _: () =
     assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
 
+/// Replies to a server's heartbeats that wait to be sent. Each is sent before the next frame is read.
+pub const REPLIES_WAITING_MAX: usize = 8;
+
 /// A published time may be this far ahead of the agent's clock. Two hosts that keep time differ by less; with more, one of
 /// the two clocks is wrong, and no age can be told.
 pub const FUTURE_MAX: Micros = Micros::from_secs(60);
