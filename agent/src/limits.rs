@@ -182,9 +182,13 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// as much again for pongs.
 pub const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes of a text once its placeholders are filled. `{{now_ms}}` takes ten bytes and gives thirteen, `{{nonce}}` takes
-/// nine and gives sixteen, so that a text of the protocol's limit at most doubles.
-pub const EXPANDED_BYTES_MAX: usize = 2 * quorate_proto::limits::STEP_TEXT_BYTES_MAX;
+/// Bytes of a text once its placeholders are filled: a text of the protocol's limit doubles by `{{nonce}}` and
+/// `{{now_ms}}`, and may carry a few captured tokens besides.
+pub const EXPANDED_BYTES_MAX: usize = 8 * quorate_proto::limits::STEP_TEXT_BYTES_MAX;
+
+/// Bytes of all values that one connection has captured: a few tokens of 4 KiB, which are common. They are held for as long
+/// as a canary lives.
+pub const CAPTURED_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of a compiled regular expression.
 pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
@@ -223,6 +227,10 @@ pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u6
 
 const _: () =
     assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
+
+/// A published time may be this far ahead of the agent's clock. Two hosts that keep time differ by less; with more, one of
+/// the two clocks is wrong, and no age can be told.
+pub const FUTURE_MAX: Micros = Micros::from_secs(60);
 
 // --- schedule
 
