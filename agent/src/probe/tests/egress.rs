@@ -186,15 +186,25 @@ async fn names_that_lead_inside_are_not_dialled() {
     assert_failed("metadata", &checked, &FailureKind::EgressBlocked, Phase::Tcp, "metadata service");
 }
 
+/// An echo server at 127.0.0.2, and a trap at the same port of 127.0.0.1.
+async fn allowed_and_trap() -> (SocketAddr, Trap) {
+    loop {
+        let inside = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        inside.set_nonblocking(true).unwrap();
+        let allowed = SocketAddr::from(([127, 0, 0, 2], inside.local_addr().unwrap().port()));
+        // Another test may have that port there.
+        if TcpListener::bind(allowed).is_ok() {
+            return (echo_on(&allowed.to_string()).await, Trap(vec![inside]));
+        }
+    }
+}
+
 /// A nameserver that first names an allowed address and then another: every answer is judged, and what is dialled is what
 /// was judged.
 #[tokio::test]
 async fn a_rebound_name_is_judged_again() {
-    let allowed = echo_on("127.0.0.2:0").await;
+    let (allowed, trap) = allowed_and_trap().await;
     let port = allowed.port();
-    let inside = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
-    inside.set_nonblocking(true).unwrap();
-    let trap = Trap(vec![inside]);
     let record = Record::Turns(&[[127, 0, 0, 2], [127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 1]]);
     let names = Nameservers::Explicit(vec![nameserver(record).await]);
     let prober = prober_with("127.0.0.2".parse().unwrap(), names);
@@ -219,12 +229,10 @@ async fn a_rebound_name_is_judged_again() {
 /// A blocked address among allowed ones is stepped over.
 #[tokio::test]
 async fn of_several_addresses_only_the_allowed_are_dialled() {
-    let allowed = echo_on("127.0.0.2:0").await;
-    let inside = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, allowed.port()))).unwrap();
-    inside.set_nonblocking(true).unwrap();
+    let (allowed, trap) = allowed_and_trap().await;
     let names = Nameservers::Explicit(vec![nameserver(Record::A(&[[127, 0, 0, 1], [127, 0, 0, 2]])).await]);
     let prober = prober_with("127.0.0.2".parse().unwrap(), names);
     let checked = check(&prober, &spec(&format!("ws://mixed.example:{}/", allowed.port()))).await;
     assert_eq!((checked.outcome, checked.address), (Outcome::Passed, Some(allowed.ip())));
-    Trap(vec![inside]).assert_empty("the blocked one");
+    trap.assert_empty("the blocked one");
 }
