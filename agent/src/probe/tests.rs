@@ -2,6 +2,7 @@
 
 mod behaviours;
 mod conformance;
+mod egress;
 mod network;
 mod server;
 
