@@ -286,3 +286,9 @@ pub const STOP_WITHIN: Micros = Micros::from_secs(2);
 /// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
 /// regions do not keep their distance.
 pub const CLOCK_OFF: Micros = Micros::from_secs(2);
+
+// --- cost of a check
+
+/// Times that the kernel is told to acknowledge at once what a server sent, from one write of ours to the next: enough
+/// for an answer in many pieces, and nothing that a stream of messages would pay for each of them.
+pub const HASTE: u8 = 16;

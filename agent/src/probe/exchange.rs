@@ -85,7 +85,6 @@ impl Socket {
         progress.wait_for("the server did not take our message");
         let sent = tick();
         let Err(error) = self.stream.send(message).await else {
-            self.stream.get_ref().acknowledge_at_once();
             return Ok(sent);
         };
         // A server that closes in the middle says why before it does: what it said is worth more than the broken pipe.
@@ -227,7 +226,6 @@ impl Socket {
             if self.stream.send(Message::Close(Some(goodbye(CloseCode::Normal)))).await.is_err() {
                 return None;
             }
-            self.stream.get_ref().acknowledge_at_once();
             for _ in 0..limits::FRAMES_SKIPPED_MAX {
                 match self.stream.next().await? {
                     Ok(Message::Close(frame)) => {

@@ -23,6 +23,10 @@ pub(crate) struct Transport {
     framing: Option<Framing>,
     /// Bytes received since the rest of the agent last had its turn.
     turn: usize,
+    /// Whether bytes have come since we last wrote; what we write acknowledges them.
+    unacknowledged: bool,
+    /// How often the kernel may still be told to acknowledge before we write again.
+    haste: u8,
 }
 
 enum Stream {
@@ -40,7 +44,7 @@ impl Transport {
     }
 
     fn over(stream: Stream) -> Self {
-        Self { stream, received: 0, framing: None, turn: 0 }
+        Self { stream, received: 0, framing: None, turn: 0, unacknowledged: false, haste: limits::HASTE }
     }
 
     /// Bytes received so far.
@@ -62,19 +66,23 @@ impl Transport {
         self.framing.as_ref()?.close_code()
     }
 
-    /// Has the kernel acknowledge at once what comes next. Against a server that leaves Nagle's algorithm on, the
-    /// kernel's delayed acknowledgement adds 40 ms that are neither the network's nor the server's; the kernel forgets
-    /// the wish soon, so it is repeated after every write.
-    pub(crate) fn acknowledge_at_once(&self) {
+    /// Has the kernel acknowledge at once what came, where more is waited for. Against a server that leaves Nagle's
+    /// algorithm on, the kernel's delayed acknowledgement adds 40 ms that are neither the network's nor the server's.
+    ///
+    /// An answer that came whole is acknowledged by what we write next, and costs no packet of its own. With TLS it cannot
+    /// be told whether something came (tickets give no bytes), so there it is always done.
+    fn acknowledge(&mut self) {
+        let tcp = match &self.stream {
+            Stream::Plain(tcp) => self.unacknowledged.then_some(tcp),
+            Stream::Tls(tls) => Some(tls.get_ref().0),
+        };
+        let (Some(tcp), Some(haste)) = (tcp, self.haste.checked_sub(1)) else { return };
+        // Without it the check is slower by a little, and as good.
         #[cfg(target_os = "linux")]
-        {
-            let tcp = match &self.stream {
-                Stream::Plain(tcp) => tcp,
-                Stream::Tls(tls) => tls.get_ref().0,
-            };
-            // Without it the check is slower by a little, and as good.
-            let _ = socket2::SockRef::from(tcp).set_tcp_quickack(true);
-        }
+        let _ = socket2::SockRef::from(tcp).set_tcp_quickack(true);
+        #[cfg(not(target_os = "linux"))]
+        let _ = tcp;
+        (self.unacknowledged, self.haste) = (false, haste);
     }
 
     fn fault(&self) -> Option<io::Error> {
@@ -105,12 +113,14 @@ impl AsyncRead for Transport {
         };
         if polled.is_pending() {
             self.turn = 0;
+            self.acknowledge();
             return polled;
         }
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         let count = bytes.len();
         self.received = self.received.saturating_add(count as u64);
         self.turn += count;
+        self.unacknowledged |= count > 0;
         let passed = self.framing.as_mut().map_or(count, |framing| framing.pass(bytes));
         buffer.set_filled(before + passed);
         match self.fault() {
@@ -127,6 +137,7 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        (self.unacknowledged, self.haste) = (false, limits::HASTE);
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
