@@ -1,6 +1,7 @@
 //! Every behaviour of a server, met on a real socket.
 
 mod behaviours;
+mod conformance;
 mod network;
 mod server;
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
 };
 
@@ -12,8 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::framing::Framing;
-use crate::limits;
+use super::{framing::Framing, turns::Turns};
 
 /// An open connection that counts what it receives, and watches the frames in it.
 pub(crate) struct Transport {
@@ -21,30 +20,24 @@ pub(crate) struct Transport {
     received: u64,
     /// None before the upgrade.
     framing: Option<Framing>,
-    /// Bytes received since the rest of the agent last had its turn.
-    turn: usize,
-    /// Whether bytes have come since we last wrote; what we write acknowledges them.
-    unacknowledged: bool,
-    /// How often the kernel may still be told to acknowledge before we write again.
-    haste: u8,
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Turns),
+    Tls(Box<TlsStream<Turns>>),
 }
 
 impl Transport {
     pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self::over(Stream::Plain(stream))
+        Self::over(Stream::Plain(Turns::new(stream)))
     }
 
-    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub(crate) fn tls(stream: TlsStream<Turns>) -> Self {
         Self::over(Stream::Tls(Box::new(stream)))
     }
 
     fn over(stream: Stream) -> Self {
-        Self { stream, received: 0, framing: None, turn: 0, unacknowledged: false, haste: limits::HASTE }
+        Self { stream, received: 0, framing: None }
     }
 
     /// Bytes received so far.
@@ -66,25 +59,6 @@ impl Transport {
         self.framing.as_ref()?.close_code()
     }
 
-    /// Has the kernel acknowledge at once what came, where more is waited for. Against a server that leaves Nagle's
-    /// algorithm on, the kernel's delayed acknowledgement adds 40 ms that are neither the network's nor the server's.
-    ///
-    /// An answer that came whole is acknowledged by what we write next, and costs no packet of its own. With TLS it cannot
-    /// be told whether something came (tickets give no bytes), so there it is always done.
-    fn acknowledge(&mut self) {
-        let tcp = match &self.stream {
-            Stream::Plain(tcp) => self.unacknowledged.then_some(tcp),
-            Stream::Tls(tls) => Some(tls.get_ref().0),
-        };
-        let (Some(tcp), Some(haste)) = (tcp, self.haste.checked_sub(1)) else { return };
-        // Without it the check is slower by a little, and as good.
-        #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(tcp).set_tcp_quickack(true);
-        #[cfg(not(target_os = "linux"))]
-        let _ = tcp;
-        (self.unacknowledged, self.haste) = (false, haste);
-    }
-
     fn fault(&self) -> Option<io::Error> {
         let fault = self.framing.as_ref()?.fault()?;
         Some(io::Error::new(io::ErrorKind::InvalidData, fault))
@@ -100,27 +74,14 @@ impl AsyncRead for Transport {
         if let Some(fault) = self.fault() {
             return Poll::Ready(Err(fault));
         }
-        // A server that sends faster than it is read would keep this check alone busy.
-        if self.turn >= limits::TURN_BYTES {
-            self.turn = 0;
-            // Unlike a plain wake-up, this lets sockets and timers be looked at in between.
-            return pin!(tokio::task::yield_now()).poll(context).map(Ok);
-        }
         let before = buffer.filled().len();
         let polled = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
         };
-        if polled.is_pending() {
-            self.turn = 0;
-            self.acknowledge();
-            return polled;
-        }
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         let count = bytes.len();
         self.received = self.received.saturating_add(count as u64);
-        self.turn += count;
-        self.unacknowledged |= count > 0;
         let passed = self.framing.as_mut().map_or(count, |framing| framing.pass(bytes));
         buffer.set_filled(before + passed);
         match self.fault() {
@@ -137,7 +98,6 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        (self.unacknowledged, self.haste) = (false, limits::HASTE);
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
