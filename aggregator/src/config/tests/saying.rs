@@ -212,7 +212,7 @@ fn bad_sayings_get_their_faults() {
     );
     step(
         "{ expect = { any = true }, capture = { nonce = \"/a\" } }",
-        ": wanted a capture with a name other than nonce, now_ms, count, found \"nonce\"",
+        ": wanted a capture with a name other than nonce, now_ms, count, found {{nonce}}",
     );
     step(
         "{ expect = { any = true }, fresh = \"/a\" }",
@@ -240,13 +240,11 @@ fn bad_sayings_get_their_faults() {
     );
     step(
         "{ send = \"{{nonse}}\" }",
-        ": wanted a placeholder that has a value here, perhaps {{nonce}}, found {{nonse}}",
+        ": wanted a placeholder that has a value, perhaps {{nonce}}, found {{nonse}}",
     );
     fault(
         "steps = [{ send = \"{{token}}\" }, { expect = { any = true }, capture = { token = \"/t\" } }]",
-        &[
-            "steps[0]: wanted a placeholder that has a value here ({{count}}, {{nonce}}, {{now_ms}}), or a capture of this name before it, found {{token}}",
-        ],
+        &["steps[0]: wanted {{token}} only after the step that captures it, found {{token}}"],
     );
     fault("samples = 101", &["samples: wanted a number of round trips from 1 to 100, found 101"]);
     fault(
@@ -372,7 +370,7 @@ fn a_preset_says_what_the_monitor_leaves_open() {
     check(
         &monitor("preset = \"socketio\"\nsteps = [{ send = \"{{sid}}\" }]"),
         &[
-            "5: monitors[0].steps[0]: wanted a placeholder that has a value here ({{count}}, {{nonce}}, {{now_ms}}), or a capture of this name before it, found {{sid}}",
+            "5: monitors[0].steps[0]: wanted one of nonce, now_ms, count, or a capture of this name before it, found {{sid}}",
         ],
     );
 }
