@@ -124,7 +124,6 @@ impl Raw {
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.transport.write_all(bytes).await.map_err(|error| End::of(&error))?;
         self.transport.flush().await.map_err(|error| End::of(&error))?;
-        self.transport.acknowledge_at_once();
         Ok(())
     }
 
