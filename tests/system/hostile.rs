@@ -40,7 +40,8 @@ const NEIGHBOUR_MS_MAX: f64 = 250.0;
 
 #[test]
 fn no_server_holds_the_probe() {
-    let options = Options { egress: Egress::Private, region: None, nameservers: Nameservers::System };
+    let options =
+        Options { egress: Egress::Private, region: None, nameservers: Nameservers::System, proxy: None };
     let bench = Bench::new(Prober::new(options).unwrap()).unwrap();
     let all = [
         names::names(),
