@@ -25,6 +25,9 @@ pub const WEBHOOK_SECRETS_MAX: usize = 4;
 /// Characters of a monitor's name and of the page's title: a Slack header holds 150.
 pub const TITLE_CHARS_MAX: usize = 120;
 
+/// Presets in the operator's folder: one a protocol.
+pub const PRESETS_MAX: usize = 256;
+
 /// Faults of one configuration that are printed: nobody reads more before mending the first.
 pub const FAULTS_PRINTED_MAX: usize = 100;
 
@@ -173,6 +176,9 @@ pub const TOKEN_LOOKUPS_MAX: usize = 2;
 
 /// Resolved incidents on the status page.
 pub const PAGE_RESOLVED_MAX: u32 = 10;
+
+/// Events on the status page.
+pub const PAGE_EVENTS_MAX: u32 = 10;
 
 /// How old the list of resolved incidents on the status page may be.
 pub const PAGE_RESOLVED_AGE_MAX: Duration = Duration::from_secs(5);

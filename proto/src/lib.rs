@@ -15,7 +15,9 @@ pub mod limits;
 pub mod monitor;
 pub mod outcome;
 pub mod step;
+pub mod template;
 pub mod time;
+pub mod tls;
 pub mod unit;
 pub mod verify;
 

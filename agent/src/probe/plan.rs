@@ -1,40 +1,32 @@
-//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled.
+//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled, and
+//! once for all checks.
 
-use data_encoding::BASE64;
-use quorate_proto::{MonitorSpec, Region, Step, step::Expect};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use url::{Host, Url};
+use std::sync::Arc;
+
+use quorate_proto::{
+    MonitorSpec, Region,
+    template::{Place, TemplateFault},
+};
+use url::Url;
 
 use super::{
-    expand::Placeholders,
-    matcher::{Pattern, PatternError},
-    request,
+    matcher::PatternError,
+    request::{self, Request},
+    route::{Route, RouteError},
+    script::Script,
 };
 
-/// One check, ready to run.
+/// The checks of one monitor, ready to run. What differs from one to the next, the key of the upgrade and the nonce of the
+/// texts, is drawn when they are used.
 pub(crate) struct Plan {
-    /// The host and port to connect to.
-    pub(crate) host: Host<String>,
-    pub(crate) port: u16,
-    /// What TLS needs; none for `ws://`.
-    pub(crate) tls: Option<TlsPlan>,
+    /// The way to the server.
+    pub(crate) route: Route,
     /// The request of the upgrade.
-    pub(crate) request: Vec<u8>,
-    /// The `Sec-WebSocket-Key` in it.
-    pub(crate) key: String,
+    pub(crate) request: Request,
     /// The subprotocols offered in it.
     pub(crate) offered: Vec<String>,
     /// What is said and expected.
-    pub(crate) steps: Vec<Step>,
-    /// What the placeholders in the steps stand for.
-    pub(crate) placeholders: Placeholders,
-}
-
-/// What TLS needs.
-pub(crate) struct TlsPlan {
-    pub(crate) name: ServerName<'static>,
-    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
-    pub(crate) verify: bool,
+    pub(crate) script: Arc<Script>,
 }
 
 /// What is wrong with a specification. None of it quotes a header's value or the URL's path, which may be secrets.
@@ -44,18 +36,10 @@ pub(crate) enum PlanError {
     Url(#[from] url::ParseError),
     #[error("the URL starts with {0}:// where ws:// or wss:// is wanted")]
     Scheme(String),
-    #[error("the URL names no host")]
-    NoHost,
     #[error("the URL has a fragment (#…), which a WebSocket URL must not have (RFC 6455 section 3)")]
     Fragment,
-    #[error("`{0}` to connect to is not host:port")]
-    ConnectTo(String),
-    #[error("`{0}` is not a name or address that TLS can verify")]
-    ServerName(String),
-    #[error("the CA file holds no certificate in PEM")]
-    CaEmpty,
-    #[error("the CA file: {0}")]
-    Ca(String),
+    #[error(transparent)]
+    Route(#[from] RouteError),
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
     #[error("the value of header {0} holds a line break or another character that a header cannot hold")]
@@ -64,10 +48,10 @@ pub(crate) enum PlanError {
     HeaderReserved(String),
     #[error("`{0}` is not a subprotocol's name (a token of RFC 9110)")]
     Subprotocol(String),
-    #[error("step {step}: {error}")]
-    Pattern { step: usize, error: PatternError },
-    #[error("the system gave no random bytes")]
-    Random,
+    #[error("{place}: {error}")]
+    Template { place: Place, error: TemplateFault },
+    #[error("{place}: {error}")]
+    Pattern { place: Place, error: PatternError },
     #[error("a list or text of the specification is above its limit")]
     Limits,
 }
@@ -78,35 +62,9 @@ impl Plan {
             return Err(PlanError::Limits);
         }
         let url = websocket_url(&spec.url)?;
-        let named = url.host().ok_or(PlanError::NoHost)?.to_owned();
-        let named_port = url.port_or_known_default().ok_or(PlanError::NoHost)?;
-        let (host, port) = match &spec.connect_to {
-            None => (named.clone(), named_port),
-            Some(text) => host_and_port(text).ok_or_else(|| PlanError::ConnectTo(text.clone()))?,
-        };
-        let tls = match url.scheme() {
-            "wss" => Some(tls_plan(spec, &named)?),
-            _ => None,
-        };
-        let placeholders = Placeholders::random().ok_or(PlanError::Random)?;
-        for (index, step) in spec.steps.iter().enumerate() {
-            if let Step::Expect(Expect { matcher, .. }) = step {
-                Pattern::new(matcher, &placeholders)
-                    .map_err(|error| PlanError::Pattern { step: index + 1, error })?;
-            }
-        }
-        let key = random_key().ok_or(PlanError::Random)?;
-        let request = request::head(spec, &url, &key, region)?;
-        Ok(Self {
-            host,
-            port,
-            tls,
-            request,
-            key,
-            offered: spec.subprotocols.clone(),
-            steps: spec.steps.clone(),
-            placeholders,
-        })
+        let route = Route::new(spec, &url)?;
+        let request = request::head(spec, &url, region)?;
+        Ok(Self { route, request, offered: spec.subprotocols.clone(), script: Arc::new(Script::new(spec)?) })
     }
 }
 
@@ -122,44 +80,9 @@ fn websocket_url(text: &str) -> Result<Url, PlanError> {
     Ok(url)
 }
 
-/// Reads `host:port`, where the host may be a name, an IPv4 address in any spelling, or an IPv6 address in brackets.
-fn host_and_port(text: &str) -> Option<(Host<String>, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    Some((Host::parse(host).ok()?, port.parse().ok().filter(|&port| port != 0)?))
-}
-
-fn tls_plan(spec: &MonitorSpec, host: &Host<String>) -> Result<TlsPlan, PlanError> {
-    let text = match (&spec.sni, host) {
-        (Some(name), _) => name.clone(),
-        (None, Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
-        (None, Host::Ipv4(address)) => address.to_string(),
-        (None, Host::Ipv6(address)) => address.to_string(),
-    };
-    let name = ServerName::try_from(text.clone()).map_err(|_| PlanError::ServerName(text))?;
-    let extra_roots = match &spec.ca_pem {
-        None => Vec::new(),
-        Some(pem) => certificates(pem)?,
-    };
-    Ok(TlsPlan { name, extra_roots, verify: spec.verify_tls })
-}
-
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PlanError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| PlanError::Ca(error.to_string()))?;
-    if found.is_empty() { Err(PlanError::CaEmpty) } else { Ok(found) }
-}
-
-/// `Sec-WebSocket-Key`: sixteen random bytes in base64 (RFC 6455 section 4.1).
-fn random_key() -> Option<String> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
-    Some(BASE64.encode(&bytes))
-}
-
 #[cfg(test)]
 mod tests {
-    use quorate_proto::{Matcher, monitor::Header};
+    use quorate_proto::{Matcher, Step, monitor::Header};
 
     use super::{super::tests::spec, *};
 
@@ -174,7 +97,11 @@ mod tests {
         ] {
             let spec = MonitorSpec { connect_to: connect_to.map(str::to_owned), ..spec(url) };
             let plan = Plan::new(&spec, None).unwrap();
-            assert_eq!((plan.host.to_string().as_str(), plan.port), (host, port), "{url} {connect_to:?}");
+            assert_eq!(
+                (plan.route.host.to_string().as_str(), plan.route.port),
+                (host, port),
+                "{url} {connect_to:?}"
+            );
         }
     }
 

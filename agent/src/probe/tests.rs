@@ -1,6 +1,8 @@
 //! Every behaviour of a server, met on a real socket.
 
 mod behaviours;
+mod conformance;
+mod egress;
 mod network;
 mod server;
 
@@ -25,10 +27,10 @@ const SLACK: Micros = Micros::from_secs(4);
 
 fn prober_with(egress: Egress, nameservers: Nameservers) -> Prober {
     let region = Some("eu-west".parse().unwrap());
-    Prober::new(Options { egress, region, nameservers }).unwrap()
+    Prober::new(Options { egress, region, nameservers, proxy: None }).unwrap()
 }
 
-fn prober() -> Prober {
+pub(crate) fn prober() -> Prober {
     prober_with(Egress::Private, Nameservers::System)
 }
 

@@ -18,7 +18,8 @@ use super::{
     classify,
     plan::Plan,
     progress::Progress,
-    quote,
+    quote, refusal,
+    request::random_key,
     transport::Transport,
 };
 use crate::limits;
@@ -30,7 +31,12 @@ pub(crate) async fn upgrade(
     plan: &Plan,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Failure> {
-    send(transport, &plan.request).await.map_err(|error| progress.fail(classify::stream(&error)))?;
+    let Some(key) = random_key() else {
+        return Err(progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned())));
+    };
+    send(transport, &plan.request.with_key(&key))
+        .await
+        .map_err(|error| progress.fail(classify::stream(&error)))?;
     let mut bytes = Vec::new();
     let answer = read_answer(transport, &mut bytes, progress).await?;
     progress.facts.status = Some(answer.status);
@@ -41,7 +47,7 @@ pub(crate) async fn upgrade(
         read_body(transport, &answer, &mut bytes).await;
         return Err(refused(progress, refusal(&answer, &bytes)));
     }
-    let accept = derive_accept_key(plan.key.as_bytes());
+    let accept = derive_accept_key(key.as_bytes());
     let chosen = answer.verify(&accept, &plan.offered).map_err(|fault| invalid(progress, fault))?;
     progress.facts.subprotocol = chosen;
     Ok(bytes)
@@ -49,9 +55,7 @@ pub(crate) async fn upgrade(
 
 async fn send(transport: &mut Transport, request: &[u8]) -> io::Result<()> {
     transport.write_all(request).await?;
-    transport.flush().await?;
-    transport.acknowledge_at_once();
-    Ok(())
+    transport.flush().await
 }
 
 /// Reads heads until a final one, and leaves in `bytes` what came behind it.
@@ -146,7 +150,7 @@ async fn read_body(transport: &mut Transport, answer: &Answer, body: &mut Vec<u8
 fn refusal(answer: &Answer, body: &[u8]) -> UpgradeRefusal {
     let joined = if answer.is_chunked() { &answer::unchunked(body) } else { body };
     UpgradeRefusal {
-        headers: Vec::new(),
+        headers: refusal::headers(answer.headers()),
         status: answer.status,
         server: answer.server(),
         body: quote::block(joined, protocol::BODY_EXCERPT_BYTES_MAX),

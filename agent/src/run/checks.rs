@@ -121,7 +121,10 @@ impl Checks {
     ) {
         let prober = Arc::clone(&self.prober);
         self.tasks.spawn(async move {
-            sleep(pause.into()).await;
+            // A timer costs a wake-up even where it is due at once, and rounds up to a millisecond.
+            if pause > Micros::ZERO {
+                sleep(pause.into()).await;
+            }
             let checked = check(&prober, &spec, avoid).await;
             Finished { spec, kind, revision, checked }
         });
@@ -149,6 +152,7 @@ fn fault(detail: &str, started: Tick, started_at: WallMicros) -> Checked {
         outcome: Outcome::Failed(Failure::new(FailureKind::AgentFault, Phase::Dns, detail)),
         timings: Timings { total: ended.since(started), ..Timings::default() },
         address: None,
+        addresses: Vec::new(),
         started_at,
         started,
         ended,
