@@ -298,7 +298,6 @@ pub const STOP_WITHIN: Micros = Micros::from_secs(2);
 /// regions do not keep their distance.
 pub const CLOCK_OFF: Micros = Micros::from_secs(2);
 
-<<<<<<< HEAD
 // --- the way to a server
 
 /// How long the other address family may lag behind where each address is checked on its own. A nameserver that never
@@ -322,10 +321,9 @@ pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
 
 /// How often a listener notes how long it has listened.
 pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
-=======
+
 // --- cost of a check
 
 /// Times that the kernel is told to acknowledge at once what a server sent, from one write of ours to the next: enough
 /// for an answer in many pieces, and nothing that a stream of messages would pay for each of them.
 pub const HASTE: u8 = 16;
->>>>>>> bench
