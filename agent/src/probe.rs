@@ -13,6 +13,7 @@ mod exchange;
 mod expand;
 mod frames;
 mod framing;
+pub(crate) mod held;
 mod matcher;
 mod plan;
 mod pointer;
@@ -20,6 +21,7 @@ mod progress;
 mod quote;
 mod request;
 mod resolve;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -244,6 +244,11 @@ impl Socket {
         progress.leave();
     }
 
+    /// The connection alone, for one who takes it from here.
+    pub(crate) fn into_stream(self) -> WebSocketStream<Transport> {
+        self.stream
+    }
+
     /// Says goodbye without waiting for anything, so that a check that failed is not one more 1006 in the server's own
     /// statistics; and a server that broke the framing rules is told which (RFC 6455 section 7.1.7).
     pub(crate) fn part(mut self) {

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::framing::Framing;
+use super::{framing::Framing, tcp::Delivery};
 use crate::limits;
 
 /// An open connection that counts what it receives, and watches the frames in it.
@@ -68,12 +68,20 @@ impl Transport {
     pub(crate) fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         {
-            let tcp = match &self.stream {
-                Stream::Plain(tcp) => tcp,
-                Stream::Tls(tls) => tls.get_ref().0,
-            };
             // Without it the check is slower by a little, and as good.
-            let _ = socket2::SockRef::from(tcp).set_tcp_quickack(true);
+            let _ = socket2::SockRef::from(self.tcp()).set_tcp_quickack(true);
+        }
+    }
+
+    /// What the kernel knows of what was sent, where it tells.
+    pub(crate) fn delivery(&self) -> Option<Delivery> {
+        Delivery::of(self.tcp())
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
         }
     }
 
