@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod egress;
 pub mod health;
+pub mod idle;
 pub mod limits;
 pub mod probe;
 pub mod run;

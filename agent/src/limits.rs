@@ -286,3 +286,31 @@ pub const STOP_WITHIN: Micros = Micros::from_secs(2);
 /// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
 /// regions do not keep their distance.
 pub const CLOCK_OFF: Micros = Micros::from_secs(2);
+
+// --- idle
+
+/// Connections of the first round of a search for an idle timeout: a ladder of idle times, each [`IDLE_RUNG_RATIO`] of the
+/// next, reaches from 20 minutes down to 3.5 s.
+pub const IDLE_RUNGS: usize = 12;
+
+/// One idle time of the ladder as a part of the next longer one, in percent.
+pub const IDLE_RUNG_RATIO: u64 = 59;
+
+/// The shortest idle time that is tried: below it, nothing is idle.
+pub const IDLE_RUNG_MIN: Micros = Micros::from_millis(500);
+
+/// Connections of a round that narrows a silent cut down: each divides what is open by seven.
+pub const IDLE_REFINING: usize = 6;
+
+/// From the start of one connection of a round to the next, so that a cut that comes with idle time can be told from a
+/// restart, which takes all connections at once.
+pub const IDLE_STAGGER: Micros = Micros::from_millis(700);
+
+/// A silent cut is narrowed down to this part of the figure, in percent: people round timeouts to more than that.
+pub const IDLE_PRECISION: u64 = 5;
+
+/// Connections of one search, all rounds together.
+pub const IDLE_CONNECTIONS_MAX: usize = 40;
+
+/// Time of one search, as a multiple of the longest idle time: the ladder, and two rounds that narrow it down.
+pub const IDLE_SEARCH_ROUNDS: u64 = 4;

@@ -107,8 +107,7 @@ impl Prober {
     }
 
     async fn open_and_greet(&self, spec: &MonitorSpec, progress: &mut Progress) -> Result<Held, Failure> {
-        let broken =
-            |error: PlanError| Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string());
+        let broken = |error: PlanError| Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string());
         let mut plan = Plan::new(spec, self.region.as_ref()).map_err(broken)?;
         plan.steps.clone_from(&spec.hello);
         let mut socket = self.open(&plan, None, progress).await?;

@@ -55,9 +55,8 @@ pub(crate) fn websocket(error: &tungstenite::Error) -> Seen {
 /// A close frame of the server. `received` is the code that it bears: the library puts 1002 in place of a code that must
 /// not be sent.
 pub(crate) fn closed(frame: Option<&CloseFrame>, received: Option<u16>) -> Seen {
-    let (code, reason) = frame.map_or((1005, String::new()), |frame| {
-        (u16::from(frame.code), quote(&frame.reason))
-    });
+    let (code, reason) =
+        frame.map_or((1005, String::new()), |frame| (u16::from(frame.code), quote(&frame.reason)));
     let sent = received.filter(|_| code == 1002).unwrap_or(code);
     let reason = if sent == code { cut(reason, protocol::CLOSE_REASON_BYTES_MAX) } else { String::new() };
     let said = match (frame.is_some(), reason.is_empty()) {
