@@ -1,21 +1,24 @@
 //! The agent's state, and what each happening does to it. Nothing here waits.
 
 use quorate_proto::{
-    CheckResult, Micros, WallMicros,
+    Micros, Outcome, WallMicros,
+    canary::CanaryEvent,
     frame::{Health, Welcome},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
+    canaries::Canaries,
     checks::{Checks, Confirmation, Finished},
     sooner,
 };
 use crate::{
+    canary::Report,
     clock::{self, Tick},
     health::{Facts, Vitals},
     limits,
     schedule::{Moment, Schedule},
-    sign::{Circumstances, Signed, Signer},
+    sign::{Circumstances, Entry, Signed, Signer},
     spool::Spool,
     state::Assigned,
     uplink::Event,
@@ -23,6 +26,7 @@ use crate::{
 
 pub(super) struct Agent {
     pub(super) checks: Checks,
+    pub(super) canaries: Canaries,
     schedule: Schedule,
     signer: Signer,
     spool: Spool,
@@ -41,6 +45,7 @@ impl Agent {
         signer: Signer,
         spool: Spool,
         checks: Checks,
+        canaries: Canaries,
         report: watch::Sender<Health>,
         keep: watch::Sender<Assigned>,
         assigned: Assigned,
@@ -50,6 +55,7 @@ impl Agent {
         schedule.set(assigned.revision, assigned.assignments, moment);
         let mut agent = Self {
             checks,
+            canaries,
             schedule,
             signer,
             spool,
@@ -61,6 +67,7 @@ impl Agent {
             spool_failing: false,
             skipped: 0,
         };
+        agent.canaries.set(agent.schedule.specs());
         agent.tell_health(false);
         agent
     }
@@ -120,7 +127,10 @@ impl Agent {
                 self.behind = true;
             }
             // The uplink ends with it, and says so.
-            Event::Revoked => self.schedule = Schedule::default(),
+            Event::Revoked => {
+                self.schedule = Schedule::default();
+                self.canaries.set(std::iter::empty());
+            }
         }
     }
 
@@ -137,8 +147,21 @@ impl Agent {
             return;
         }
         let ended = checked.ended;
-        let result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
-        self.take(result, ended, revision);
+        let mut result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
+        if let Outcome::Failed(failure) = &mut result.outcome {
+            failure.canary_lives = self.canaries.lives(&spec.id);
+        }
+        self.take(Entry::Check(result), ended, revision);
+    }
+
+    /// Something happened to a canary.
+    pub(super) fn handle_report(&mut self, report: Report) {
+        let Report { number: _, result, at } = report;
+        tracing::debug!(monitor = %result.monitor, event = result.event.name(), "canary");
+        let is_assigned = self.schedule.spec(&result.monitor).is_some();
+        if is_assigned || matches!(result.event, CanaryEvent::Left { .. }) {
+            self.take(Entry::Canary(result), at, self.schedule.revision());
+        }
     }
 
     /// Ten times a second.
@@ -162,9 +185,16 @@ impl Agent {
         self.connected
     }
 
-    /// Starts no more checks, gives up those under way, and signs what there is.
-    pub(super) fn stop(&mut self) {
+    /// Starts no more checks, gives up those under way, closes canaries, and signs what there is.
+    pub(super) async fn stop(&mut self) {
         self.checks.abort();
+        self.canaries.leave();
+        let leaving = async {
+            while let Some(report) = self.canaries.last().await {
+                self.handle_report(report);
+            }
+        };
+        let _ = timeout(limits::CANARIES_LEAVE_WITHIN.into(), leaving).await;
         self.schedule = Schedule::default();
         self.flush(now());
     }
@@ -194,20 +224,21 @@ impl Agent {
     }
 
     fn assignments_changed(&mut self) {
+        self.canaries.set(self.schedule.specs());
         let assignments = self.schedule.assignments().collect();
         let _ = self.keep.send(Assigned { revision: self.schedule.revision(), assignments });
         // At once: until the aggregator knows of the revision, this agent has no vote.
         self.tell_health(false);
     }
 
-    fn take(&mut self, result: CheckResult, ended: Tick, revision: u64) {
-        if !result.is_within_limits() {
-            tracing::error!(monitor = %result.monitor, "a result is above its bounds and is dropped");
+    fn take(&mut self, entry: Entry, at: Tick, revision: u64) {
+        if !entry.is_within_limits() {
+            tracing::error!(monitor = %entry.monitor(), "a result is above its bounds and is dropped");
             return;
         }
         let moment = now();
         let circumstances = Circumstances { revision, behind: self.behind };
-        let signed = self.signer.push(result, ended, circumstances, moment.tick, moment.wall);
+        let signed = self.signer.push(entry, at, circumstances, moment.tick, moment.wall);
         self.spool(signed);
     }
 
@@ -228,6 +259,8 @@ impl Agent {
         let facts = Facts {
             revision: self.schedule.revision(),
             monitors: self.schedule.len(),
+            canaries: self.canaries.open(),
+            canaries_without: self.canaries.without(),
             spool: self.spool.standing(),
         };
         self.report.send_replace(self.vitals.report(facts, regular));
