@@ -32,6 +32,20 @@ pub fn wall() -> WallMicros {
     WallMicros(i64::try_from(micros(time.tv_sec, time.tv_nsec)).unwrap_or(i64::MAX))
 }
 
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For spans.
+    pub tick: Tick,
+    /// For what servers say and are told.
+    pub wall: WallMicros,
+}
+
+/// Reads both clocks.
+pub fn now() -> Now {
+    Now { tick: tick(), wall: wall() }
+}
+
 fn micros(seconds: i64, nanoseconds: i64) -> u64 {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(nanoseconds).unwrap_or(0) / 1_000)

@@ -8,6 +8,8 @@ mod planner;
 mod tests;
 mod watch;
 
+use std::sync::Arc;
+
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use quorate_proto::{Micros, MonitorSpec, canary::IdleFinding, limits as protocol};
 
@@ -46,6 +48,7 @@ pub async fn search(
     mut progress: impl FnMut(&Standing),
 ) -> IdleFinding {
     let max = max.clamp(protocol::IDLE_SEARCH_MAX_MIN, protocol::IDLE_SEARCH_MAX_MAX);
+    let prepared = prober.prepare(Arc::new(spec.clone()));
     let started = tick();
     let mut planner = Planner::new(max);
     let mut round = 0;
@@ -56,7 +59,7 @@ pub async fn search(
         let mut watched: FuturesUnordered<_> = idle_times
             .into_iter()
             .zip(0..)
-            .map(|(idle, place)| watch::watch(prober, spec, idle, limits::IDLE_STAGGER * place, started))
+            .map(|(idle, place)| watch::watch(prober, &prepared, idle, limits::IDLE_STAGGER * place, started))
             .collect();
         let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
         while !watched.is_empty() {

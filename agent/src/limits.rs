@@ -145,11 +145,11 @@ pub const INTERIM_RESPONSES_MAX: usize = 4;
 pub const REFUSAL_BODY_WAIT: Micros = Micros::from_millis(500);
 
 /// Bytes of one received message or frame. Replies to a probe are small (the library's own default is 64 MiB), and one
-/// that comes in fragments takes three times its size while it grows: no server makes a check take more than 1 MiB.
-pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// that comes in fragments takes four times its size while it grows: no server makes a check take more than 1 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 192 * 1024;
 
 /// Fragments of one received message: the largest in pieces of 64 bytes. Empty fragments have no other bound.
-pub const FRAGMENTS_MAX: u32 = 4 * 1024;
+pub const FRAGMENTS_MAX: u32 = 3 * 1024;
 
 /// Bytes that one check takes in a row before others have their turn. As frames of two bytes they are 32,000 frames, a
 /// millisecond's work.
@@ -166,8 +166,8 @@ pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Messages kept for a later step while a ping waits for its pong.
 pub const MESSAGES_KEPT_MAX: usize = 64;
 
-/// Bytes of all messages kept: one of the largest.
-pub const KEPT_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+/// Bytes of all messages kept: a usual reply is a few hundred.
+pub const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a received JSON value that is compared: the longest that a step can want, and as much again for white space.
 pub const JSON_VALUE_BYTES_MAX: usize = 2 * EXPANDED_BYTES_MAX;
@@ -182,9 +182,13 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// as much again for pongs.
 pub const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes of a text once its placeholders are filled. `{{now_ms}}` takes ten bytes and gives thirteen, `{{nonce}}` takes
-/// nine and gives sixteen, so that a text of the protocol's limit at most doubles.
-pub const EXPANDED_BYTES_MAX: usize = 2 * quorate_proto::limits::STEP_TEXT_BYTES_MAX;
+/// Bytes of a text once its placeholders are filled: a text of the protocol's limit doubles by `{{nonce}}` and
+/// `{{now_ms}}`, and may carry a few captured tokens besides.
+pub const EXPANDED_BYTES_MAX: usize = 8 * quorate_proto::limits::STEP_TEXT_BYTES_MAX;
+
+/// Bytes of all values that one connection has captured: a few tokens of 4 KiB, which are common. They are held for as long
+/// as a canary lives.
+pub const CAPTURED_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of a compiled regular expression.
 pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
@@ -223,6 +227,10 @@ pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u6
 
 const _: () =
     assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
+
+/// A published time may be this far ahead of the agent's clock. Two hosts that keep time differ by less; with more, one of
+/// the two clocks is wrong, and no age can be told.
+pub const FUTURE_MAX: Micros = Micros::from_secs(60);
 
 // --- schedule
 

@@ -8,6 +8,7 @@
 mod answer;
 mod certificate;
 mod classify;
+mod conversation;
 mod dial;
 mod exchange;
 mod expand;
@@ -17,19 +18,23 @@ pub(crate) mod held;
 mod matcher;
 mod plan;
 mod pointer;
+mod prepared;
 mod progress;
 mod quote;
 mod request;
 mod resolve;
+mod script;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod transport;
+mod turns;
 mod upgrade;
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,11 +44,16 @@ use quorate_proto::{
 };
 use tokio::time::timeout;
 
-pub use self::resolve::Nameservers;
 use self::{
-    exchange::Socket, expand::Placeholders, plan::Plan, progress::Progress, resolve::Resolver, tls::Tls,
+    exchange::{Exchange, Socket},
+    expand::Seeds,
+    plan::Plan,
+    progress::Progress,
+    resolve::Resolver,
+    tls::Tls,
     transport::Transport,
 };
+pub use self::{prepared::Prepared, resolve::Nameservers};
 use crate::{
     clock::{self, Tick},
     egress::Egress,
@@ -144,7 +154,7 @@ impl Prober {
             return Err(ProberError::NoNameserver);
         }
         // The library's generator takes its time to gather entropy when it is first used; no check shall pay for that.
-        Placeholders::random().ok_or(ProberError::Random)?;
+        Seeds::random().ok_or(ProberError::Random)?;
         Ok(Self { egress, region, resolver: Resolver::new(nameservers), tls: Tls::new()? })
     }
 
@@ -152,30 +162,40 @@ impl Prober {
     ///
     /// Where the host has several addresses, `avoid` is tried last: a confirming check looks at another one.
     pub async fn check(&self, spec: &MonitorSpec, avoid: Option<IpAddr>) -> Checked {
+        self.check_prepared(&self.prepare(Arc::new(spec.clone())), avoid).await
+    }
+
+    /// Makes one check of a monitor that was made ready, as [`Prober::check`].
+    pub async fn check_prepared(&self, prepared: &Prepared, avoid: Option<IpAddr>) -> Checked {
+        match prepared.plan() {
+            Ok(plan) => self.check_plan(plan, prepared.spec().timeout, avoid).await,
+            Err(failure) => checked(Outcome::Failed(failure.clone()), clock::wall(), Progress::new()),
+        }
+    }
+
+    /// Makes one check of a monitor that was made ready.
+    pub(crate) async fn check_plan(&self, plan: &Plan, span: Micros, avoid: Option<IpAddr>) -> Checked {
         let started_at = clock::wall();
         let mut progress = Progress::new();
-        let mut socket = None;
-        let span = spec.timeout.min(protocol::TIMEOUT_MAX);
-        let outcome = match Plan::new(spec, self.region.as_ref()) {
-            Err(error) => {
-                Outcome::Failed(Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string()))
+        let mut open = None;
+        let span = span.min(protocol::TIMEOUT_MAX);
+        let running = self.run(plan, avoid, &mut progress, &mut open);
+        let ran = timeout(Duration::from(span), running).await;
+        let outcome = match (ran, &open) {
+            (Ok(Ok(())), _) => Outcome::Passed,
+            (Ok(Err(failure)), _) => Outcome::Failed(failure),
+            (Err(_), Some(open)) if progress.phase() == Phase::Exchange => {
+                Outcome::Failed(open.exchange.overdue(span))
             }
-            Ok(plan) => {
-                let running = self.run(&plan, avoid, &mut progress, &mut socket);
-                match timeout(Duration::from(span), running).await {
-                    Ok(Ok(())) => Outcome::Passed,
-                    Ok(Err(failure)) => Outcome::Failed(failure),
-                    Err(_) => progress.waited(span).map_or(Outcome::Passed, Outcome::Failed),
-                }
-            }
+            (Err(_), _) => progress.waited(span).map_or(Outcome::Passed, Outcome::Failed),
         };
-        if let (Outcome::Failed(_), Some(socket)) = (&outcome, socket) {
-            socket.part();
+        if let Some(open) = open {
+            open.exchange.note(&mut progress.timings);
+            if let Outcome::Failed(_) = &outcome {
+                open.socket.part();
+            }
         }
-        let ended = progress.finish();
-        let started = progress.started();
-        let Progress { timings, address, facts, .. } = progress;
-        Checked { outcome, timings, address, started_at, started, ended, facts }
+        checked(outcome, started_at, progress)
     }
 
     async fn run(
@@ -183,16 +203,32 @@ impl Prober {
         plan: &Plan,
         avoid: Option<IpAddr>,
         progress: &mut Progress,
-        socket: &mut Option<Socket>,
+        open: &mut Option<Open>,
     ) -> Result<(), Failure> {
-        let socket = socket.insert(self.open(plan, avoid, progress).await?);
-        if !plan.steps.is_empty() {
+        let Open { socket, exchange } = open.insert(self.meet(plan, avoid, progress).await?);
+        if !plan.script.is_empty() {
             progress.enter(Phase::Exchange, "");
-            socket.run(plan, progress).await?;
+            exchange.run(socket).await?;
             progress.leave();
         }
         socket.close(progress).await;
         Ok(())
+    }
+
+    /// Everything up to the first word of the conversation.
+    async fn meet(
+        &self,
+        plan: &Plan,
+        avoid: Option<IpAddr>,
+        progress: &mut Progress,
+    ) -> Result<Open, Failure> {
+        let socket = self.open(plan, avoid, progress).await?;
+        let Some(seeds) = Seeds::random() else {
+            return Err(
+                progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned()))
+            );
+        };
+        Ok(Open { socket, exchange: Exchange::new(plan, seeds) })
     }
 
     /// Everything up to the verified upgrade. Takes as long as it takes: the caller has the deadline.
@@ -240,6 +276,19 @@ impl Prober {
         progress.facts.resolved.clone_from(&addresses);
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, plan.port)).collect())
     }
+}
+
+/// An open connection and the conversation on it.
+struct Open {
+    socket: Socket,
+    exchange: Exchange,
+}
+
+fn checked(outcome: Outcome, started_at: WallMicros, mut progress: Progress) -> Checked {
+    let ended = progress.finish();
+    let started = progress.started();
+    let Progress { timings, address, facts, .. } = progress;
+    Checked { outcome, timings, address, started_at, started, ended, facts }
 }
 
 impl Checked {

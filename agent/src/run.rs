@@ -7,6 +7,7 @@ mod agent;
 mod canaries;
 mod checks;
 mod descriptors;
+mod monitors;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{agent::Agent, canaries::Canaries, checks::Checks};
+use self::{agent::Agent, canaries::Canaries};
 use crate::{
     clock,
     egress::Egress,
@@ -116,9 +117,8 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunE
     let uplink = tokio::spawn(uplink::run(uplink_options, parcels, health, send, hang_up.clone()));
     let signer = crate::sign::Signer::new(Arc::clone(state.key()), enrolment.aggregator, epoch);
     let prober = Arc::new(prober);
-    let checks = Checks::new(Arc::clone(&prober));
-    let canaries = Canaries::new(prober, descriptors::places_for_canaries());
-    let mut agent = Agent::new(signer, spool, checks, canaries, report, keep, assigned);
+    let canaries = Canaries::new(Arc::clone(&prober), descriptors::places_for_canaries());
+    let mut agent = Agent::new(signer, spool, &prober, canaries, report, keep, assigned);
 
     let mut running = Running { uplink, hang_up };
     let ended = work(&mut agent, &mut events, &mut running.uplink, &cancel).await;

@@ -42,7 +42,7 @@ struct Waiting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// A check's result.
-    Check(CheckResult),
+    Check(Box<CheckResult>),
     /// Something that happened to a canary.
     Canary(CanaryResult),
     /// What a search for an idle timeout found.
@@ -130,7 +130,7 @@ impl Signer {
         for Waiting { entry, at } in waiting {
             let age = now.since(at);
             match entry {
-                Entry::Check(result) => body.results.push(CheckResult { age, ..result }),
+                Entry::Check(result) => body.results.push(CheckResult { age, ..*result }),
                 Entry::Canary(result) => body.canaries.push(CanaryResult { age, ..result }),
                 Entry::IdleTimeout(result) => body.idle_timeouts.push(IdleTimeoutResult { age, ..result }),
             }

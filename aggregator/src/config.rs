@@ -3,16 +3,27 @@
 //! A [`Config`] exists only if every key of the file was known and every value made sense; otherwise there is a list
 //! of all faults, each with file, line and key.
 
+mod access;
+mod bytes;
+mod canary;
 mod channels;
+mod demands;
+mod dialogue;
 mod document;
 mod endpoint;
 mod environment;
 mod fault;
+mod matchers;
 mod monitors;
 mod nearest;
+mod parameters;
+mod placeholders;
+pub mod presets;
 mod promise;
+mod route;
 mod server;
 pub mod spans;
+mod spoken;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -26,7 +37,7 @@ use quorate_proto::{MonitorSpec, Region};
 use quorate_quorum::{Quorum, Sensitivity};
 use toml::de::DeTable;
 
-pub use environment::{Environment, Files, Variables, read_bounded};
+pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
 pub use server::REGION_LOCAL;
 
@@ -194,6 +205,7 @@ fn read(root: &document::Section<'_>) -> Config {
     let (regions, local_regions) = server::regions(root);
     let defaults = monitors::defaults(root);
     let (channels, channel_ids) = channels::channels(root);
-    let monitors = monitors::monitors(root, defaults, &regions, &channel_ids);
+    let presets = spoken::presets(root);
+    let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
     Config { server, page, regions, local_regions, channels, monitors }
 }

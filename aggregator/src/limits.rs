@@ -25,6 +25,9 @@ pub const WEBHOOK_SECRETS_MAX: usize = 4;
 /// Characters of a monitor's name and of the page's title: a Slack header holds 150.
 pub const TITLE_CHARS_MAX: usize = 120;
 
+/// Presets in the operator's folder: one a protocol.
+pub const PRESETS_MAX: usize = 256;
+
 /// Faults of one configuration that are printed: nobody reads more before mending the first.
 pub const FAULTS_PRINTED_MAX: usize = 100;
 

@@ -11,6 +11,7 @@ pub(crate) mod fixture;
 pub mod incident;
 pub mod intake;
 pub mod rfc3339;
+pub mod said;
 pub mod secret;
 pub mod view;
 
@@ -19,5 +20,6 @@ pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch}
 pub use event::{EventKind, MonitorEvent, Severity};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
+pub use said::{CertificateSaid, IdleSaid, Said};
 pub use secret::Secret;
 pub use view::{AgentView, CanaryView, Counts, MonitorView, RegionView, Snapshot, StorageState};

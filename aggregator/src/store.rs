@@ -16,9 +16,12 @@ mod schema;
 mod tests;
 pub mod writer;
 
-pub use commit::{Change, Commit, CommitError, MonitorForm, ResultFacts, UnitRows};
+pub use commit::{BatchFacts, Change, Commit, CommitError, EntryFacts, MonitorForm, StoredTls, UnitRows};
 pub use open::OpenError;
-pub use reader::{Cursor, Paged, PhasesMs, Reader, ResultRow, StoreError};
+pub use reader::{
+    AddressRow, CanaryRow, Cursor, IdleTimeoutRow, Paged, PhasesMs, Reader, ResultRow, RoundTripsMs,
+    StoreError,
+};
 pub use recover::{Recovered, StoredVerdict};
 pub use writer::Retention;
 

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod monitor;
 pub mod outcome;
 pub mod step;
+pub mod template;
 pub mod time;
 pub mod unit;
 pub mod verify;

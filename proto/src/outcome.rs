@@ -411,6 +411,17 @@ impl FailureKind {
         }
     }
 
+    /// The code by which the end of an open connection is counted (RFC 6455 section 7.1.5): that of the close frame, 1005
+    /// where it had none, 1006 where no frame came.
+    pub fn close_code(&self) -> u16 {
+        if let Self::Closed { code, .. } = self { *code } else { 1006 }
+    }
+
+    /// Whether the server said that it goes away on purpose: close codes 1001, 1012 and 1013.
+    pub fn is_announced(&self) -> bool {
+        matches!(self, Self::Closed { code: 1001 | 1012 | 1013, .. })
+    }
+
     /// Whether the fault is the agent's or its operator's, so that it says nothing about the server.
     pub fn is_agents_own(&self) -> bool {
         matches!(self, Self::EgressBlocked | Self::AgentFault | Self::Proxy)

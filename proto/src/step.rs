@@ -1,8 +1,12 @@
 //! What is said and expected on an open connection.
 //!
-//! In every text `{{nonce}}` is a fresh random token of the check, `{{now_ms}}` the milliseconds since 1970 when the text is
-//! used, `{{count}}` the number of the round trip on this connection, from 1, and `{{name}}` what an earlier step captured
-//! under that name.
+//! In every text `{{nonce}}` is a fresh random token of the connection, `{{now_ms}}` the milliseconds since 1970 when the text
+//! is used, `{{count}}` the number of the round trip on this connection, from 1 (0 in the hello), and `{{name}}` what an
+//! earlier step captured under that name ([`crate::template`]).
+//!
+//! What was captured is filled in as the text around it wants it. Within a JSON string (between double quotes, behind the
+//! first `{` or `[` of the text or at its very beginning) it is escaped as JSON; in a regular expression and in a JSON pointer
+//! it stands for itself; everywhere else it is put in as it is, so that a captured number remains a number.
 
 use serde::{Deserialize, Serialize};
 
@@ -284,11 +288,16 @@ impl Condition {
 }
 
 impl Capture {
-    fn is_within_limits(&self) -> bool {
+    /// The pointer or the regular expression.
+    pub fn text(&self) -> &str {
         let (CaptureFrom::Json(text) | CaptureFrom::Regex(text)) = &self.from;
+        text
+    }
+
+    fn is_within_limits(&self) -> bool {
         (1..=limits::NAME_BYTES_MAX).contains(&self.name.len())
             && self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && text.len() <= limits::STEP_TEXT_BYTES_MAX
+            && self.text().len() <= limits::STEP_TEXT_BYTES_MAX
     }
 }
 

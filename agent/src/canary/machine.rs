@@ -3,6 +3,9 @@
 //! The order of calls: [`Machine::take`] with every frame that comes, and then, and whenever the time of
 //! [`Machine::deadline`] comes, [`Machine::due`] until there is nothing more. A frame that has come is taken before the
 //! clock is looked at: it is not late because the agent was.
+//!
+//! A heartbeat is a ping, or the monitor's own steps. A ping is due when nothing came for a while: whatever comes shows as
+//! much. Steps are due by the clock, because what they show, that the application answers, no other frame does.
 
 use quorate_proto::{
     Failure, FailureKind, Micros, Phase,
@@ -12,9 +15,9 @@ use quorate_proto::{
 };
 
 use crate::{
-    clock::Tick,
+    clock::{Now, Tick},
     limits,
-    probe::held::{Inbound, Outbound},
+    probe::held::{Action, Conversation, Outgoing, Received},
 };
 
 /// An open connection.
@@ -26,6 +29,8 @@ pub(crate) struct Machine {
     opened: Tick,
     /// When the last frame came; at first, when it was opened.
     heard: Tick,
+    /// When the last heartbeat was answered; at first, when it was opened.
+    rested: Tick,
     /// When the heartbeat was sent whose answer is waited for.
     beating: Option<Tick>,
     /// Heartbeats answered since the start.
@@ -34,13 +39,25 @@ pub(crate) struct Machine {
     round_trips: Vec<Micros>,
     /// When it is next told that the connection lives.
     report: Tick,
+    /// What is said besides pings; none where that is nothing.
+    talk: Option<Box<Talk>>,
+}
+
+/// What is said besides pings.
+#[derive(Debug)]
+struct Talk {
+    conversation: Conversation,
+    /// Until when it waits.
+    until: Option<Tick>,
+    /// Whether it listens to a stream, for as long as the connection lives.
+    is_listening: bool,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     /// This is to be sent.
-    Send(Outbound),
+    Send(Outgoing),
     /// This is to be told.
     Tell(CanaryEvent),
     /// The connection is given up.
@@ -57,58 +74,69 @@ pub(crate) enum Ending {
 }
 
 impl Machine {
-    /// A connection that was opened at this time.
-    pub(crate) fn new(canary: Canary, seed: u64, now: Tick) -> Self {
+    /// A connection that was opened at this time, and the conversation on it behind its hello.
+    pub(crate) fn new(canary: Canary, conversation: Conversation, seed: u64, now: Tick) -> Self {
         Self {
             canary,
             seed,
             opened: now,
             heard: now,
+            rested: now,
             beating: None,
             answered: 0,
             round_trips: Vec::new(),
             report: now.after(protocol::CANARY_REPORT_INTERVAL),
+            talk: Talk::new(conversation, canary.mode),
         }
     }
 
     /// Takes a frame that came.
-    pub(crate) fn take(&mut self, frame: &Inbound, now: Tick) {
-        self.heard = now;
-        if let (Some(sent), Inbound::Pong(payload)) = (self.beating, frame)
+    pub(crate) fn take(&mut self, frame: &Received, now: Now) {
+        self.heard = now.tick;
+        if let (Some(sent), Received::Pong(payload)) = (self.beating, frame)
+            && self.canary.mode == CanaryMode::Ping
             && **payload == self.payload()
         {
-            self.beating = None;
-            self.answered += 1;
-            if self.round_trips.len() < limits::CANARY_ROUND_TRIPS_MAX {
-                self.round_trips.push(now.since(sent));
-            }
+            self.answered(now.tick.since(sent), now.tick);
+        }
+        if let Some(talk) = &mut self.talk {
+            talk.conversation.handle(now, frame.inbound());
         }
     }
 
     /// What is to be done at this time; to be asked until there is nothing more.
-    pub(crate) fn due(&mut self, now: Tick) -> Option<Output> {
-        if now >= self.report {
-            self.report = now.after(protocol::CANARY_REPORT_INTERVAL);
-            let round_trips = RoundTrips::of(&std::mem::take(&mut self.round_trips));
-            let (open_for, heartbeats) = (now.since(self.opened), self.answered);
-            return Some(Output::Tell(CanaryEvent::Alive { open_for, heartbeats, round_trips }));
+    pub(crate) fn due(&mut self, now: Now) -> Option<Output> {
+        if now.tick >= self.report {
+            return Some(Output::Tell(self.alive(now.tick)));
         }
-        if now < self.patience() {
+        if let Some(output) = self.converse(now) {
+            return Some(output);
+        }
+        if now.tick < self.patience() {
             return None;
         }
         match (self.beating, self.canary.mode) {
-            (Some(sent), _) => Some(Output::End(self.unanswered(sent, now))),
-            (None, CanaryMode::Listen) => Some(Output::End(Ending::Failed(self.not_heard(now)))),
-            (None, CanaryMode::Ping | CanaryMode::Steps) => {
-                self.beating = Some(now);
-                Some(Output::Send(Outbound::Ping(self.payload())))
+            (Some(sent), _) => Some(Output::End(self.unanswered(sent, now.tick))),
+            (None, CanaryMode::Listen) => Some(Output::End(Ending::Failed(self.not_heard(now.tick)))),
+            (None, CanaryMode::Ping) => {
+                self.beating = Some(now.tick);
+                Some(Output::Send(Outgoing::Ping(self.payload())))
+            }
+            (None, CanaryMode::Steps) => {
+                self.beating = Some(now.tick);
+                if let Some(talk) = &mut self.talk {
+                    talk.conversation.begin_round();
+                }
+                self.converse(now)
             }
         }
     }
 
     /// When something is due, if no frame comes before.
     pub(crate) fn deadline(&self) -> Tick {
-        self.patience().min(self.report)
+        let talk = self.talk.as_ref().and_then(|talk| talk.until);
+        let patience = self.patience().min(self.report);
+        talk.map_or(patience, |talk| talk.min(patience))
     }
 
     /// The end of the connection, however it came.
@@ -131,15 +159,65 @@ impl Machine {
         now.since(self.opened)
     }
 
+    fn alive(&mut self, now: Tick) -> CanaryEvent {
+        self.report = now.after(protocol::CANARY_REPORT_INTERVAL);
+        let round_trips = RoundTrips::of(&std::mem::take(&mut self.round_trips));
+        CanaryEvent::Alive { open_for: now.since(self.opened), heartbeats: self.answered, round_trips }
+    }
+
+    fn answered(&mut self, round_trip: Micros, now: Tick) {
+        self.beating = None;
+        self.rested = now;
+        self.answered += 1;
+        if self.round_trips.len() < limits::CANARY_ROUND_TRIPS_MAX {
+            self.round_trips.push(round_trip);
+        }
+    }
+
+    /// Lets the conversation go on.
+    fn converse(&mut self, now: Now) -> Option<Output> {
+        let talk = self.talk.as_mut()?;
+        talk.until = None;
+        match talk.conversation.poll(now) {
+            Action::Send(outgoing) => Some(Output::Send(outgoing)),
+            Action::Wait(until) => {
+                talk.until = until;
+                None
+            }
+            Action::Idle => {
+                if let (Some(sent), CanaryMode::Steps) = (self.beating, self.canary.mode) {
+                    let round_trip = talk.conversation.round_trip();
+                    self.answered(round_trip.unwrap_or(now.tick.since(sent)), now.tick);
+                }
+                None
+            }
+            Action::Failed(failure) => {
+                let sent = self.beating.filter(|sent| self.heard <= *sent);
+                let unanswered = sent.filter(|_| failure.kind == FailureKind::ReplyTimeout);
+                let ending = match unanswered {
+                    Some(sent) => Ending::Unanswered(now.tick.since(sent)),
+                    None => Ending::Failed(failure),
+                };
+                Some(Output::End(ending))
+            }
+        }
+    }
+
     /// Until when there is nothing to do but to wait for frames.
     fn patience(&self) -> Tick {
         let Canary { heartbeat, grace, mode } = self.canary;
+        let silence = self.heard.after(heartbeat + grace);
         match (self.beating, mode) {
             // Other frames may have come in its place. Each shows that the connection lives, and that the answer may be on
             // its way behind them.
             (Some(sent), _) => sent.max(self.heard).after(grace).min(sent.after(heartbeat + grace)),
-            (None, CanaryMode::Ping | CanaryMode::Steps) => self.heard.after(heartbeat),
-            (None, CanaryMode::Listen) => self.heard.after(heartbeat + grace),
+            (None, CanaryMode::Ping) => self.heard.after(heartbeat),
+            (None, CanaryMode::Steps) => self.rested.after(heartbeat),
+            (None, CanaryMode::Listen) => match self.talk.as_deref() {
+                // The stream has its own measure.
+                Some(Talk { is_listening: true, until: Some(until), .. }) => *until,
+                Some(_) | None => silence,
+            },
         }
     }
 
@@ -153,6 +231,9 @@ impl Machine {
         if self.heard <= sent {
             return Ending::Unanswered(span);
         }
+        if let (CanaryMode::Steps, Some(talk)) = (self.canary.mode, &self.talk) {
+            return Ending::Failed(talk.conversation.overdue(now, span));
+        }
         let last = now.since(self.heard);
         let detail =
             format!("no pong with our payload came within {span}, but other frames, the last {last} ago");
@@ -163,5 +244,13 @@ impl Machine {
         let detail = format!("no frame came for {}", now.since(self.heard));
         // Nothing was sent, so there is nothing that the kernel could know of.
         Failure::new(FailureKind::SilentDrop(SilentDrop::Unknown), Phase::Exchange, detail)
+    }
+}
+
+impl Talk {
+    fn new(mut conversation: Conversation, mode: CanaryMode) -> Option<Box<Self>> {
+        let is_listening = mode == CanaryMode::Listen && conversation.listen();
+        let is_of_use = is_listening || mode == CanaryMode::Steps || conversation.has_replies();
+        is_of_use.then(|| Box::new(Self { conversation, until: None, is_listening }))
     }
 }

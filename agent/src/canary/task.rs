@@ -7,7 +7,7 @@ use std::{
 };
 
 use quorate_proto::{
-    Failure, FailureKind, Micros, MonitorId, MonitorSpec, Phase,
+    Failure, FailureKind, Micros, MonitorId, Phase,
     canary::{Canary, CanaryEvent, CanaryResult},
     outcome::SilentDrop,
 };
@@ -21,9 +21,9 @@ use super::{
     machine::{Ending, Machine, Output},
 };
 use crate::{
-    clock::{self, Tick, tick},
+    clock::{self, Tick, now, tick},
     probe::{
-        Prober,
+        Prepared, Prober,
         held::{Farewell, Held, Opened},
     },
 };
@@ -33,7 +33,7 @@ use crate::{
 pub(crate) struct Line {
     /// Tells one canary of a monitor from the next.
     number: u64,
-    spec: Mutex<Arc<MonitorSpec>>,
+    prepared: Mutex<Arc<Prepared>>,
     farewell: Mutex<Option<Farewell>>,
     leave: Notify,
 }
@@ -68,13 +68,13 @@ struct Watch {
 }
 
 impl Line {
-    pub(crate) fn new(number: u64, spec: Arc<MonitorSpec>) -> Self {
-        Self { number, spec: Mutex::new(spec), farewell: Mutex::new(None), leave: Notify::new() }
+    pub(crate) fn new(number: u64, prepared: Arc<Prepared>) -> Self {
+        Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
     }
 
-    /// Gives it a specification that does not concern the connection.
-    pub(crate) fn update(&self, spec: Arc<MonitorSpec>) {
-        *self.spec.lock().unwrap_or_else(PoisonError::into_inner) = spec;
+    /// Gives it what is prepared for a specification that does not concern the open connection.
+    pub(crate) fn update(&self, prepared: Arc<Prepared>) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
     /// Has it close, and end.
@@ -83,8 +83,8 @@ impl Line {
         self.leave.notify_one();
     }
 
-    pub(crate) fn spec(&self) -> Arc<MonitorSpec> {
-        Arc::clone(&self.spec.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn prepared(&self) -> Arc<Prepared> {
+        Arc::clone(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until it is to leave.
@@ -100,11 +100,11 @@ impl Line {
 
 /// Holds a connection to a monitor's server, one after the other, until it is told to leave.
 pub(crate) async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
-    let monitor = line.spec().id.clone();
+    let monitor = line.prepared().spec().id.clone();
     let attempts = Attempts::new(tick(), chance());
     let mut watch = Watch { shared, line, canary, monitor, attempts };
-    while let Some(opened) = watch.open().await {
-        if !watch.stay(opened).await {
+    while let Some((held, machine, address)) = watch.open().await {
+        if !watch.stay(held, machine, address).await {
             break;
         }
     }
@@ -112,7 +112,7 @@ pub(crate) async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
 
 impl Watch {
     /// Tries until a connection is open. None where it is to leave.
-    async fn open(&mut self) -> Option<(Held, Option<IpAddr>)> {
+    async fn open(&mut self) -> Option<(Held, Machine, Option<IpAddr>)> {
         let line = Arc::clone(&self.line);
         let mut left = pin!(line.left());
         loop {
@@ -127,16 +127,17 @@ impl Watch {
                 opening = openings.acquire() => opening,
             };
             // On the heap, and gone with it: it is many times what holding takes.
-            let spec = self.line.spec();
-            let opening = Box::pin(self.shared.prober.hold(&spec));
+            let prepared = self.line.prepared();
+            let opening = Box::pin(self.shared.prober.hold(&prepared));
             let opened = tokio::select! {
                 _ = &mut left => return None,
                 opened = opening => opened,
             };
             let now = tick();
-            let (told, address, held) = match opened {
-                Ok(Opened { held, address, tls, took }) => {
-                    (Some(self.attempts.opened(took, tls, now)), address, Some(held))
+            let (told, address, open) = match opened {
+                Ok(Opened { held, conversation, address, tls, took }) => {
+                    let machine = Machine::new(self.canary, conversation, chance(), now);
+                    (Some(self.attempts.opened(took, tls, now)), address, Some((held, machine)))
                 }
                 Err(not_opened) => {
                     let told = self.attempts.failed(not_opened.failure, now, chance());
@@ -146,15 +147,14 @@ impl Watch {
             if let Some(event) = told {
                 self.tell(event, address, now).await;
             }
-            if let Some(held) = held {
-                return Some((held, address));
+            if let Some((held, machine)) = open {
+                return Some((held, machine, address));
             }
         }
     }
 
     /// Stays on an open connection until its end. Whether another one is to be opened.
-    async fn stay(&mut self, (mut held, address): (Held, Option<IpAddr>)) -> bool {
-        let mut machine = Machine::new(self.canary, chance(), tick());
+    async fn stay(&mut self, mut held: Held, mut machine: Machine, address: Option<IpAddr>) -> bool {
         let line = Arc::clone(&self.line);
         let mut left = pin!(line.left());
         let mut until = machine.deadline();
@@ -170,7 +170,7 @@ impl Watch {
                 }
                 received = held.receive() => match received {
                     Ok(frame) => {
-                        machine.take(&frame, tick());
+                        machine.take(&frame, now());
                         false
                     }
                     Err(failure) => break failure,
@@ -201,11 +201,11 @@ impl Watch {
         held: &mut Held,
         address: Option<IpAddr>,
     ) -> Result<(), Failure> {
-        let now = tick();
+        let now = now();
         while let Some(output) = machine.due(now) {
             match output {
-                Output::Send(message) => held.send(message)?,
-                Output::Tell(event) => self.tell(event, address, now).await,
+                Output::Send(outgoing) => held.send(outgoing).map_err(|failure| *failure)?,
+                Output::Tell(event) => self.tell(event, address, now.tick).await,
                 Output::End(Ending::Failed(failure)) => return Err(failure),
                 Output::End(Ending::Unanswered(span)) => {
                     let at = held.silent_drop();

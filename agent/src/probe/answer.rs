@@ -60,7 +60,7 @@ impl Answer {
         if !self.has_token("connection", "upgrade") {
             return fault(UpgradeFault::ConnectionHeader, self.lacks("connection", "Upgrade"));
         }
-        match self.all("sec-websocket-accept").as_slice() {
+        match self.lines("sec-websocket-accept").as_slice() {
             [] => return fault(UpgradeFault::AcceptMissing, "101 without Sec-WebSocket-Accept"),
             [value] if value.trim_ascii() == accept.as_bytes() => {}
             values => {
@@ -69,8 +69,8 @@ impl Answer {
                 return fault(UpgradeFault::AcceptMismatch, detail);
             }
         }
-        let extensions = self.all("sec-websocket-extensions").join(&b", "[..]);
-        if !extensions.trim_ascii().is_empty() {
+        if self.all("sec-websocket-extensions").any(|line| !line.trim_ascii().is_empty()) {
+            let extensions = self.lines("sec-websocket-extensions").join(&b", "[..]);
             let extensions = quote::line(&extensions, limits::QUOTE_BYTES_MAX);
             let detail = format!("101 with the extension {extensions:?}, and none was asked for");
             return fault(UpgradeFault::Extension, detail);
@@ -79,7 +79,7 @@ impl Answer {
     }
 
     fn subprotocol(&self, offered: &[String]) -> Result<Option<String>, Fault> {
-        let values = self.all("sec-websocket-protocol");
+        let values = self.lines("sec-websocket-protocol");
         if values.is_empty() {
             return Ok(None);
         }
@@ -97,7 +97,7 @@ impl Answer {
 
     /// The `Server` header, fit to be shown.
     pub(crate) fn server(&self) -> Option<String> {
-        let value = self.all("server").first().copied()?;
+        let value = self.all("server").next()?;
         Some(quote::line(value, protocol::SERVER_HEADER_BYTES_MAX)).filter(|text| !text.is_empty())
     }
 
@@ -106,26 +106,31 @@ impl Answer {
         if self.is_chunked() {
             return None;
         }
-        std::str::from_utf8(self.all("content-length").first()?).ok()?.trim().parse().ok()
+        std::str::from_utf8(self.all("content-length").next()?).ok()?.trim().parse().ok()
     }
 
     pub(crate) fn is_chunked(&self) -> bool {
         self.has_token("transfer-encoding", "chunked")
     }
 
-    fn all(&self, name: &str) -> Vec<&[u8]> {
-        let named = self.headers.iter().filter(|(header, _)| header == name);
-        named.map(|(_, value)| value.as_slice()).collect()
+    /// The values of a header, line by line.
+    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = self.headers.iter().filter(move |(header, _)| header == name);
+        named.map(|(_, value)| value.as_slice())
+    }
+
+    fn lines(&self, name: &str) -> Vec<&[u8]> {
+        self.all(name).collect()
     }
 
     /// Whether a header, in one line or several, lists a token, in any case (`keep-alive, Upgrade` is legal).
     fn has_token(&self, name: &str, token: &str) -> bool {
-        let mut tokens = self.all(name).into_iter().flat_map(|value| value.split(|&byte| byte == b','));
+        let mut tokens = self.all(name).flat_map(|value| value.split(|&byte| byte == b','));
         tokens.any(|found| found.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 
     fn lacks(&self, name: &str, token: &str) -> String {
-        match self.all(name).as_slice() {
+        match self.lines(name).as_slice() {
             [] => format!("101 without the header {name}: {token}"),
             values => {
                 let found = quote::line(&values.join(&b", "[..]), 64);

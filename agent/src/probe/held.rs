@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt as _, Sink as _, SinkExt as _, Stream as _, StreamExt as _};
 use quorate_proto::{
-    Failure, FailureKind, Micros, MonitorSpec, Phase, limits as protocol,
+    Failure, FailureKind, Micros, Phase, limits as protocol,
     outcome::{SilentDrop, TlsFacts},
 };
 use tokio::time::timeout;
@@ -24,13 +24,13 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{
-    Prober, classify,
-    plan::{Plan, PlanError},
-    progress::Progress,
-    transport::Transport,
-};
+use super::{Open, Prepared, Prober, classify, plan::Plan, progress::Progress, transport::Transport};
 use crate::limits;
+
+pub(crate) use super::{
+    conversation::{Action, Conversation, Outgoing},
+    exchange::Received,
+};
 
 /// An upgraded connection whose hello is said.
 pub(crate) struct Held {
@@ -42,6 +42,8 @@ pub(crate) struct Held {
 /// What opening a connection gave.
 pub(crate) struct Opened {
     pub(crate) held: Held,
+    /// The conversation, behind its hello.
+    pub(crate) conversation: Conversation,
     /// The address that answered.
     pub(crate) address: Option<IpAddr>,
     /// What TLS agreed on.
@@ -59,24 +61,6 @@ pub(crate) struct NotOpened {
     pub(crate) address: Option<IpAddr>,
 }
 
-/// What one inbound frame, or one message of several, brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Inbound {
-    Text(Bytes),
-    Binary(Bytes),
-    /// It is answered by itself.
-    Ping,
-    Pong(Bytes),
-}
-
-/// What is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outbound {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping([u8; 8]),
-}
-
 /// Why we close (RFC 6455 section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Farewell {
@@ -88,38 +72,54 @@ pub(crate) enum Farewell {
 
 impl Prober {
     /// Opens a connection, says the monitor's hello, and leaves it open. Ends by the monitor's deadline.
-    pub(crate) async fn hold(&self, spec: &MonitorSpec) -> Result<Opened, NotOpened> {
+    pub(crate) async fn hold(&self, prepared: &Prepared) -> Result<Opened, NotOpened> {
+        let plan =
+            prepared.plan().map_err(|failure| NotOpened { failure: failure.clone(), address: None })?;
         let mut progress = Progress::new();
-        let span = spec.timeout.min(protocol::TIMEOUT_MAX);
-        let opening = self.open_and_greet(spec, &mut progress);
-        let opened = match timeout(Duration::from(span), opening).await {
-            Ok(opened) => opened,
-            Err(_) => Err(progress.waited(span).unwrap_or_else(|| {
-                Failure::new(FailureKind::UpgradeTimeout, Phase::Upgrade, format!("not open within {span}"))
-            })),
-        };
+        let mut open = None;
+        let span = prepared.spec().timeout.min(protocol::TIMEOUT_MAX);
+        let greeted = timeout(Duration::from(span), self.greet(plan, &mut progress, &mut open)).await;
         progress.finish();
-        let address = progress.address;
-        match opened {
-            Ok(held) => Ok(Opened { held, address, tls: None, took: progress.timings.total }),
-            Err(failure) => Err(NotOpened { failure, address }),
-        }
+        let (address, took) = (progress.address, progress.timings.total);
+        let failure = match (greeted, open) {
+            (Ok(Ok(())), Some(Open { socket, exchange })) => {
+                let held = Held { stream: socket.into_stream(), unflushed: false };
+                let conversation = exchange.into_conversation();
+                return Ok(Opened { held, conversation, address, tls: None, took });
+            }
+            (Ok(Err(failure)), open) => {
+                part(open);
+                failure
+            }
+            (_, Some(open)) => {
+                let failure = open.exchange.overdue(span);
+                part(Some(open));
+                failure
+            }
+            (_, None) => progress.waited(span).unwrap_or_else(|| {
+                Failure::new(FailureKind::UpgradeTimeout, Phase::Upgrade, format!("not open within {span}"))
+            }),
+        };
+        Err(NotOpened { failure, address })
     }
 
-    async fn open_and_greet(&self, spec: &MonitorSpec, progress: &mut Progress) -> Result<Held, Failure> {
-        let broken = |error: PlanError| Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string());
-        let mut plan = Plan::new(spec, self.region.as_ref()).map_err(broken)?;
-        plan.steps.clone_from(&spec.hello);
-        let mut socket = self.open(&plan, None, progress).await?;
-        if !plan.steps.is_empty() {
-            progress.enter(Phase::Exchange, "");
-            if let Err(failure) = socket.run(&plan, progress).await {
-                socket.part();
-                return Err(failure);
-            }
-            progress.leave();
-        }
-        Ok(Held { stream: socket.into_stream(), unflushed: false })
+    async fn greet(
+        &self,
+        plan: &Plan,
+        progress: &mut Progress,
+        open: &mut Option<Open>,
+    ) -> Result<(), Failure> {
+        let Open { socket, exchange } = open.insert(self.meet(plan, None, progress).await?);
+        progress.enter(Phase::Exchange, "");
+        exchange.greet(socket).await?;
+        progress.leave();
+        Ok(())
+    }
+}
+
+fn part(open: Option<Open>) {
+    if let Some(open) = open {
+        open.socket.part();
     }
 }
 
@@ -129,17 +129,17 @@ impl Held {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) fn send(&mut self, message: Outbound) -> Result<(), Failure> {
-        let message = match message {
-            Outbound::Text(text) => Message::text(text),
-            Outbound::Binary(bytes) => Message::binary(bytes),
-            Outbound::Ping(payload) => Message::Ping(Bytes::copy_from_slice(&payload)),
+    pub(crate) fn send(&mut self, outgoing: Outgoing) -> Result<(), Box<Failure>> {
+        let message = match outgoing {
+            Outgoing::Text(text) => Message::text(text),
+            Outgoing::Binary(bytes) => Message::binary(bytes),
+            Outgoing::Ping(payload) => Message::Ping(Bytes::copy_from_slice(&payload)),
         };
         self.unflushed = true;
         self.stream.get_ref().acknowledge_at_once();
         match Pin::new(&mut self.stream).start_send(message) {
             Ok(()) | Err(tungstenite::Error::WriteBufferFull(_)) => Ok(()),
-            Err(error) => Err(self.last_words(&error)),
+            Err(error) => Err(Box::new(self.last_words(&error))),
         }
     }
 
@@ -147,11 +147,11 @@ impl Held {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn receive(&mut self) -> Result<Inbound, Failure> {
+    pub(crate) async fn receive(&mut self) -> Result<Received, Failure> {
         poll_fn(|context| self.poll_receive(context)).await
     }
 
-    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Inbound, Failure>> {
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Received, Failure>> {
         // What comes in is looked at first: a server that closed says why in a frame, and writing to it fails.
         loop {
             let message = match Pin::new(&mut self.stream).poll_next(context) {
@@ -163,10 +163,10 @@ impl Held {
                 Poll::Pending => break,
             };
             return Poll::Ready(match message {
-                Message::Text(text) => Ok(Inbound::Text(text.into())),
-                Message::Binary(bytes) => Ok(Inbound::Binary(bytes)),
-                Message::Ping(_) => Ok(Inbound::Ping),
-                Message::Pong(payload) => Ok(Inbound::Pong(payload)),
+                Message::Text(text) => Ok(Received::Data(text.into())),
+                Message::Binary(bytes) => Ok(Received::Data(bytes)),
+                Message::Ping(_) => Ok(Received::Ping),
+                Message::Pong(payload) => Ok(Received::Pong(payload)),
                 Message::Close(frame) => Err(self.closed(frame.as_ref())),
                 // Never read, only written.
                 Message::Frame(_) => continue,
@@ -240,12 +240,13 @@ impl Held {
             // A server that broke the framing rules is told which (RFC 6455 section 7.1.7).
             let _ = self.say_goodbye(code).now_or_never();
         }
-        let (kind, detail) = match error {
-            tungstenite::Error::Io(error) if is_path_dead(error) => (
-                FailureKind::SilentDrop(SilentDrop::PathDead),
-                format!("the kernel gave up on what was sent and not acknowledged: {error}"),
-            ),
-            other => classify::websocket(other),
+        let (kind, detail) = if let tungstenite::Error::Io(error) = error
+            && is_path_dead(error)
+        {
+            let detail = format!("the kernel gave up on what was sent and not acknowledged: {error}");
+            (FailureKind::SilentDrop(SilentDrop::PathDead), detail)
+        } else {
+            classify::websocket(error)
         };
         Failure::new(kind, Phase::Exchange, detail)
     }

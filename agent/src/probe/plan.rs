@@ -1,17 +1,23 @@
-//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled.
+//! A monitor's specification, checked and made ready: all that can be wrong with it is found before anything is dialled, and
+//! once for all checks.
 
-use data_encoding::BASE64;
-use quorate_proto::{MonitorSpec, Region, Step, step::Expect};
+use std::sync::Arc;
+
+use quorate_proto::{
+    MonitorSpec, Region,
+    template::{Place, TemplateFault},
+};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use url::{Host, Url};
 
 use super::{
-    expand::Placeholders,
-    matcher::{Pattern, PatternError},
-    request,
+    matcher::PatternError,
+    request::{self, Request},
+    script::Script,
 };
 
-/// One check, ready to run.
+/// The checks of one monitor, ready to run. What differs from one to the next, the key of the upgrade and the nonce of the
+/// texts, is drawn when they are used.
 pub(crate) struct Plan {
     /// The host and port to connect to.
     pub(crate) host: Host<String>,
@@ -19,15 +25,11 @@ pub(crate) struct Plan {
     /// What TLS needs; none for `ws://`.
     pub(crate) tls: Option<TlsPlan>,
     /// The request of the upgrade.
-    pub(crate) request: Vec<u8>,
-    /// The `Sec-WebSocket-Key` in it.
-    pub(crate) key: String,
+    pub(crate) request: Request,
     /// The subprotocols offered in it.
     pub(crate) offered: Vec<String>,
     /// What is said and expected.
-    pub(crate) steps: Vec<Step>,
-    /// What the placeholders in the steps stand for.
-    pub(crate) placeholders: Placeholders,
+    pub(crate) script: Arc<Script>,
 }
 
 /// What TLS needs.
@@ -64,10 +66,10 @@ pub(crate) enum PlanError {
     HeaderReserved(String),
     #[error("`{0}` is not a subprotocol's name (a token of RFC 9110)")]
     Subprotocol(String),
-    #[error("step {step}: {error}")]
-    Pattern { step: usize, error: PatternError },
-    #[error("the system gave no random bytes")]
-    Random,
+    #[error("{place}: {error}")]
+    Template { place: Place, error: TemplateFault },
+    #[error("{place}: {error}")]
+    Pattern { place: Place, error: PatternError },
     #[error("a list or text of the specification is above its limit")]
     Limits,
 }
@@ -88,24 +90,14 @@ impl Plan {
             "wss" => Some(tls_plan(spec, &named)?),
             _ => None,
         };
-        let placeholders = Placeholders::random().ok_or(PlanError::Random)?;
-        for (index, step) in spec.steps.iter().enumerate() {
-            if let Step::Expect(Expect { matcher, .. }) = step {
-                Pattern::new(matcher, &placeholders)
-                    .map_err(|error| PlanError::Pattern { step: index + 1, error })?;
-            }
-        }
-        let key = random_key().ok_or(PlanError::Random)?;
-        let request = request::head(spec, &url, &key, region)?;
+        let request = request::head(spec, &url, region)?;
         Ok(Self {
             host,
             port,
             tls,
             request,
-            key,
             offered: spec.subprotocols.clone(),
-            steps: spec.steps.clone(),
-            placeholders,
+            script: Arc::new(Script::new(spec)?),
         })
     }
 }
@@ -150,16 +142,9 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PlanError> {
     if found.is_empty() { Err(PlanError::CaEmpty) } else { Ok(found) }
 }
 
-/// `Sec-WebSocket-Key`: sixteen random bytes in base64 (RFC 6455 section 4.1).
-fn random_key() -> Option<String> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
-    Some(BASE64.encode(&bytes))
-}
-
 #[cfg(test)]
 mod tests {
-    use quorate_proto::{Matcher, monitor::Header};
+    use quorate_proto::{Matcher, Step, monitor::Header};
 
     use super::{super::tests::spec, *};
 

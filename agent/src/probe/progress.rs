@@ -1,12 +1,15 @@
-//! How far a check has come: its phase, what it waits for, and what it has measured.
+//! How far a check has come: its phase, what is missing in it, and what it has measured.
 //!
 //! It lives outside the future that the deadline may cut off, so that the failure can still say where the check stood.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use quorate_proto::{Failure, Micros, Phase, Timings};
 
-use super::{Facts, classify, quote};
+use super::{Facts, classify};
 use crate::clock::{Tick, tick};
 
 /// How far a check has come.
@@ -15,22 +18,13 @@ pub(crate) struct Progress {
     phase: Phase,
     /// None between phases.
     phase_started: Option<Tick>,
-    waiting: Waiting,
+    /// What did not happen, as a clause: "no answer to the upgrade request came".
+    missing: Cow<'static, str>,
     /// The failure that is certain already, while more about it is still to come.
     settled: Option<Failure>,
     pub(crate) timings: Timings,
     pub(crate) address: Option<IpAddr>,
     pub(crate) facts: Facts,
-}
-
-/// What a check waits for, and what came in the meantime.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    /// What did not happen, as a clause: "no pong with our payload came".
-    missing: String,
-    pub(crate) messages: u32,
-    pub(crate) controls: u32,
-    pub(crate) last: Option<String>,
 }
 
 impl Progress {
@@ -40,7 +34,7 @@ impl Progress {
             started,
             phase: Phase::Dns,
             phase_started: None,
-            waiting: Waiting::default(),
+            missing: Cow::Borrowed(""),
             settled: None,
             timings: Timings::default(),
             address: None,
@@ -53,7 +47,7 @@ impl Progress {
     }
 
     /// Begins a phase; `missing` says what is missing for as long as it lasts.
-    pub(crate) fn enter(&mut self, phase: Phase, missing: impl Into<String>) {
+    pub(crate) fn enter(&mut self, phase: Phase, missing: impl Into<Cow<'static, str>>) {
         self.phase = phase;
         self.phase_started = Some(tick());
         self.wait_for(missing);
@@ -67,20 +61,17 @@ impl Progress {
     }
 
     /// Says what is missing from here on.
-    pub(crate) fn wait_for(&mut self, missing: impl Into<String>) {
-        self.waiting = Waiting { missing: missing.into(), ..Waiting::default() };
-    }
-
-    pub(crate) fn waiting(&mut self) -> &mut Waiting {
-        &mut self.waiting
+    pub(crate) fn wait_for(&mut self, missing: impl Into<Cow<'static, str>>) {
+        self.missing = missing.into();
     }
 
     pub(crate) fn dialling(&mut self, address: SocketAddr) {
         self.address.get_or_insert(address.ip());
-        self.waiting.missing = match self.waiting.missing.is_empty() {
-            true => format!("no answer from {address}"),
-            false => format!("{}, {address}", self.waiting.missing),
+        let missing = match self.missing.as_ref() {
+            "" => format!("no answer from {address}"),
+            before => format!("{before}, {address}"),
         };
+        self.missing = missing.into();
     }
 
     /// Notes the address that answered, and the time of its own handshake, without what other addresses cost.
@@ -90,14 +81,13 @@ impl Progress {
         self.phase_started = None;
     }
 
-    /// Notes a round trip; the slowest one of the check is kept.
-    pub(crate) fn round_trip(&mut self, took: Micros) {
-        self.timings.round_trip = self.timings.round_trip.max(Some(took));
-    }
-
     /// Notes a failure that no deadline changes any more.
     pub(crate) fn settle(&mut self, failure: Failure) {
         self.settled = Some(failure);
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// A failure in the phase that the check is in.
@@ -111,7 +101,7 @@ impl Progress {
             return Some(settled.clone());
         }
         let kind = classify::deadline(self.phase)?;
-        Some(self.fail((kind, self.waiting.describe(span, self.phase))))
+        Some(self.fail((kind, format!("{} within {span}", self.missing))))
     }
 
     /// Ends the check: the phase that it broke off in has the time until then.
@@ -131,42 +121,5 @@ impl Progress {
             Phase::Exchange => &mut self.timings.exchange,
             Phase::Close => &mut self.timings.close,
         }
-    }
-}
-
-impl Waiting {
-    /// Notes a message that was not the one.
-    pub(crate) fn skip(&mut self, message: &[u8]) {
-        self.messages += 1;
-        self.last = Some(quote::message(message));
-    }
-
-    /// What is missing, for how long, and what came instead.
-    fn describe(&self, span: Micros, phase: Phase) -> String {
-        match phase {
-            Phase::Exchange => format!("{} within {span}, {}", self.missing, self.came()),
-            Phase::Dns | Phase::Tcp | Phase::Tls | Phase::Upgrade | Phase::Close => {
-                format!("{} within {span}", self.missing)
-            }
-        }
-    }
-
-    /// What came instead.
-    pub(crate) fn came(&self) -> String {
-        let pings = match self.controls {
-            0 => String::new(),
-            1 => " and 1 ping or pong".to_owned(),
-            controls => format!(" and {controls} pings or pongs"),
-        };
-        match (&self.last, self.messages) {
-            (Some(last), 1) => format!("but 1 other message{pings}: {last}"),
-            (Some(last), messages) => format!("but {messages} other messages{pings}, the last: {last}"),
-            (None, _) if self.controls > 0 => format!("but {}", pings.trim_start_matches(" and ")),
-            (None, _) => "nor anything else".to_owned(),
-        }
-    }
-
-    pub(crate) fn missing(&self) -> &str {
-        &self.missing
     }
 }

@@ -20,13 +20,6 @@ pub(crate) fn quote(text: &str) -> String {
     cut(line, limits::QUOTE_BYTES_MAX)
 }
 
-/// The same of a message, of which only as much is read as can be shown.
-pub(crate) fn message(bytes: &[u8]) -> String {
-    // A character takes four bytes at most, and what is not UTF-8 gives at least as many as it takes.
-    let read = bytes.get(..4 * limits::QUOTE_BYTES_MAX).unwrap_or(bytes);
-    quote(&String::from_utf8_lossy(read))
-}
-
 /// Several lines, cut at a bound in bytes. Line ends and tabs stay; other control characters and bytes that are not UTF-8
 /// are replaced.
 pub(crate) fn block(bytes: &[u8], bytes_max: usize) -> String {
@@ -65,10 +58,6 @@ mod tests {
         assert_eq!(line(b" nginx\t/1\r\n", 64), "nginx /1");
         assert!(quote(&"x".repeat(10_000)).len() <= limits::QUOTE_BYTES_MAX);
         assert!(quote(&"\u{1b}".repeat(10_000)).len() <= limits::QUOTE_BYTES_MAX);
-        assert_eq!(message(b"a\xffb"), "a\u{fffd}b");
-        for long in [vec![b'x'; 1 << 20], "\u{1f600}".repeat(1 << 18).into_bytes(), vec![0xff; 1 << 20]] {
-            assert_eq!(message(&long), quote(&String::from_utf8_lossy(&long)));
-        }
         assert!(block(&[0xff; 10_000], 64).len() <= 64);
     }
 }

@@ -18,13 +18,29 @@ const RESERVED: [&str; 8] = [
     "sec-websocket-protocol",
 ];
 
-/// The head of the request, in bytes.
-pub(crate) fn head(
-    spec: &MonitorSpec,
-    url: &Url,
-    key: &str,
-    region: Option<&Region>,
-) -> Result<Vec<u8>, PlanError> {
+/// The request of a monitor's upgrades, without the key that each has of its own.
+#[derive(Debug)]
+pub(crate) struct Request {
+    before_key: Vec<u8>,
+    behind_key: Vec<u8>,
+}
+
+impl Request {
+    /// The whole head.
+    pub(crate) fn with_key(&self, key: &str) -> Vec<u8> {
+        [&self.before_key, key.as_bytes(), &self.behind_key].concat()
+    }
+}
+
+/// A `Sec-WebSocket-Key`: sixteen random bytes in base64 (RFC 6455 section 4.1). None where the system has none to give.
+pub(crate) fn random_key() -> Option<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(BASE64.encode(&bytes))
+}
+
+/// The head of the request.
+pub(crate) fn head(spec: &MonitorSpec, url: &Url, region: Option<&Region>) -> Result<Request, PlanError> {
     let mut lines = Head::default();
     let path = url.path();
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -38,7 +54,9 @@ pub(crate) fn head(
     }
     lines.push("Upgrade", "websocket");
     lines.push("Connection", "Upgrade");
-    lines.push("Sec-WebSocket-Key", key);
+    lines.push("Sec-WebSocket-Key", "");
+    // The key stands between the blank and the line's end.
+    let key_at = lines.text.len() - 2;
     lines.push("Sec-WebSocket-Version", "13");
     if let Some(origin) = spec.origin.as_ref().filter(|_| !has("origin")) {
         lines.push_checked("Origin", origin)?;
@@ -57,7 +75,8 @@ pub(crate) fn head(
         lines.push_checked(&header.name, &header.value)?;
     }
     lines.text.push_str("\r\n");
-    Ok(lines.text.into_bytes())
+    let behind_key = lines.text.split_off(key_at).into_bytes();
+    Ok(Request { before_key: lines.text.into_bytes(), behind_key })
 }
 
 /// The lines of a request's head.
@@ -145,7 +164,7 @@ mod tests {
 
     fn head(spec: &MonitorSpec) -> String {
         let plan = Plan::new(spec, Some(&"eu-west".parse().unwrap())).unwrap();
-        String::from_utf8(plan.request).unwrap().replace(&plan.key, "KEY")
+        String::from_utf8(plan.request.with_key("KEY")).unwrap()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{TlsFacts, certificate, classify, plan::TlsPlan, progress::Progress};
+use super::{TlsFacts, certificate, classify, plan::TlsPlan, progress::Progress, turns::Turns};
 
 /// What all handshakes share.
 pub(crate) struct Tls {
@@ -39,13 +39,13 @@ impl Tls {
         tcp: TcpStream,
         plan: &TlsPlan,
         progress: &mut Progress,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    ) -> Result<TlsStream<Turns>, Failure> {
         let configuration = self.configuration(plan).map_err(|error| {
             progress.fail((FailureKind::AgentFault, format!("TLS cannot be set up: {error}")))
         })?;
         let connector = TlsConnector::from(Arc::new(configuration));
         let stream = connector
-            .connect(plan.name.clone(), tcp)
+            .connect(plan.name.clone(), Turns::new(tcp))
             .await
             .map_err(|error| progress.fail(classify::tls_handshake(&error)))?;
         progress.facts.tls = Some(facts(&stream, plan.verify));
@@ -87,7 +87,7 @@ fn own(mut configuration: ClientConfig) -> ClientConfig {
     configuration
 }
 
-fn facts(stream: &TlsStream<TcpStream>, verified: bool) -> TlsFacts {
+fn facts(stream: &TlsStream<Turns>, verified: bool) -> TlsFacts {
     let connection = stream.get_ref().1;
     let version = match connection.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
 };
 
@@ -12,8 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::{framing::Framing, tcp::Delivery};
-use crate::limits;
+use super::{framing::Framing, tcp::Delivery, turns::Turns};
 
 /// An open connection that counts what it receives, and watches the frames in it.
 pub(crate) struct Transport {
@@ -21,26 +20,24 @@ pub(crate) struct Transport {
     received: u64,
     /// None before the upgrade.
     framing: Option<Framing>,
-    /// Bytes received since the rest of the agent last had its turn.
-    turn: usize,
 }
 
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Turns),
+    Tls(Box<TlsStream<Turns>>),
 }
 
 impl Transport {
     pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self::over(Stream::Plain(stream))
+        Self::over(Stream::Plain(Turns::new(stream)))
     }
 
-    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub(crate) fn tls(stream: TlsStream<Turns>) -> Self {
         Self::over(Stream::Tls(Box::new(stream)))
     }
 
     fn over(stream: Stream) -> Self {
-        Self { stream, received: 0, framing: None, turn: 0 }
+        Self { stream, received: 0, framing: None }
     }
 
     /// Bytes received so far.
@@ -80,8 +77,8 @@ impl Transport {
 
     fn tcp(&self) -> &TcpStream {
         match &self.stream {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Plain(turns) => turns.tcp(),
+            Stream::Tls(tls) => tls.get_ref().0.tcp(),
         }
     }
 
@@ -100,25 +97,14 @@ impl AsyncRead for Transport {
         if let Some(fault) = self.fault() {
             return Poll::Ready(Err(fault));
         }
-        // A server that sends faster than it is read would keep this check alone busy.
-        if self.turn >= limits::TURN_BYTES {
-            self.turn = 0;
-            // Unlike a plain wake-up, this lets sockets and timers be looked at in between.
-            return pin!(tokio::task::yield_now()).poll(context).map(Ok);
-        }
         let before = buffer.filled().len();
         let polled = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
         };
-        if polled.is_pending() {
-            self.turn = 0;
-            return polled;
-        }
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         let count = bytes.len();
         self.received = self.received.saturating_add(count as u64);
-        self.turn += count;
         let passed = self.framing.as_mut().map_or(count, |framing| framing.pass(bytes));
         buffer.set_filled(before + passed);
         match self.fault() {

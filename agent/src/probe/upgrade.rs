@@ -19,6 +19,7 @@ use super::{
     plan::Plan,
     progress::Progress,
     quote,
+    request::random_key,
     transport::Transport,
 };
 use crate::limits;
@@ -30,7 +31,12 @@ pub(crate) async fn upgrade(
     plan: &Plan,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Failure> {
-    send(transport, &plan.request).await.map_err(|error| progress.fail(classify::stream(&error)))?;
+    let Some(key) = random_key() else {
+        return Err(progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned())));
+    };
+    send(transport, &plan.request.with_key(&key))
+        .await
+        .map_err(|error| progress.fail(classify::stream(&error)))?;
     let mut bytes = Vec::new();
     let answer = read_answer(transport, &mut bytes, progress).await?;
     progress.facts.status = Some(answer.status);
@@ -41,7 +47,7 @@ pub(crate) async fn upgrade(
         read_body(transport, &answer, &mut bytes).await;
         return Err(refused(progress, refusal(&answer, &bytes)));
     }
-    let accept = derive_accept_key(plan.key.as_bytes());
+    let accept = derive_accept_key(key.as_bytes());
     let chosen = answer.verify(&accept, &plan.offered).map_err(|fault| invalid(progress, fault))?;
     progress.facts.subprotocol = chosen;
     Ok(bytes)

@@ -1,4 +1,6 @@
-//! The agent's state, and what each happening does to it. Nothing here waits.
+//! The agent's state, and what each happening does to it. Nothing here waits, but for the stop.
+
+use std::sync::Arc;
 
 use quorate_proto::{
     Micros, Outcome, WallMicros,
@@ -10,6 +12,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     canaries::Canaries,
     checks::{Checks, Confirmation, Finished},
+    monitors::Monitors,
     sooner,
 };
 use crate::{
@@ -17,6 +20,7 @@ use crate::{
     clock::{self, Tick},
     health::{Facts, Vitals},
     limits,
+    probe::Prober,
     schedule::{Moment, Schedule},
     sign::{Circumstances, Entry, Signed, Signer},
     spool::Spool,
@@ -27,6 +31,7 @@ use crate::{
 pub(super) struct Agent {
     pub(super) checks: Checks,
     pub(super) canaries: Canaries,
+    monitors: Monitors,
     schedule: Schedule,
     signer: Signer,
     spool: Spool,
@@ -44,7 +49,7 @@ impl Agent {
     pub(super) fn new(
         signer: Signer,
         spool: Spool,
-        checks: Checks,
+        prober: &Arc<Prober>,
         canaries: Canaries,
         report: watch::Sender<Health>,
         keep: watch::Sender<Assigned>,
@@ -54,8 +59,9 @@ impl Agent {
         let mut schedule = Schedule::default();
         schedule.set(assigned.revision, assigned.assignments, moment);
         let mut agent = Self {
-            checks,
+            checks: Checks::new(Arc::clone(prober)),
             canaries,
+            monitors: Monitors::new(Arc::clone(prober)),
             schedule,
             signer,
             spool,
@@ -67,7 +73,7 @@ impl Agent {
             spool_failing: false,
             skipped: 0,
         };
-        agent.canaries.set(agent.schedule.specs());
+        agent.take_up_monitors();
         agent.tell_health(false);
         agent
     }
@@ -78,8 +84,10 @@ impl Agent {
         while self.checks.has_room()
             && let Some(due) = self.schedule.take_due(moment)
         {
-            self.vitals.started(due.lag);
-            self.checks.start(due.spec, due.revision);
+            if let Some(monitor) = self.monitors.get(&due.spec.id) {
+                self.vitals.started(due.lag);
+                self.checks.start(Arc::clone(monitor), due.revision);
+            }
         }
         if self.signer.deadline().is_some_and(|deadline| deadline <= moment.tick) {
             self.flush(moment);
@@ -108,11 +116,11 @@ impl Agent {
                 self.assignments_changed();
             }
             Event::Confirm { monitor, request } => {
-                let Some(spec) = self.schedule.spec(&monitor) else {
+                let Some(prepared) = self.monitors.get(&monitor) else {
                     tracing::debug!(%monitor, request, "asked to confirm a monitor that is not assigned");
                     return;
                 };
-                let confirmation = self.checks.confirm(spec, self.schedule.revision(), request);
+                let confirmation = self.checks.confirm(prepared, self.schedule.revision(), request);
                 match confirmation {
                     Confirmation::Started | Confirmation::Joined => {
                         tracing::debug!(%monitor, request, ?confirmation, "confirming");
@@ -129,13 +137,14 @@ impl Agent {
             // The uplink ends with it, and says so.
             Event::Revoked => {
                 self.schedule = Schedule::default();
-                self.canaries.set(std::iter::empty());
+                self.take_up_monitors();
             }
         }
     }
 
     pub(super) fn handle_finished(&mut self, finished: Finished) {
-        let Finished { spec, kind, revision, checked } = finished;
+        let Finished { monitor, kind, revision, checked } = finished;
+        let spec = monitor.spec();
         if matches!(kind, quorate_proto::CheckKind::Scheduled) {
             self.schedule.finish(&spec.id);
         }
@@ -151,7 +160,7 @@ impl Agent {
         if let Outcome::Failed(failure) = &mut result.outcome {
             failure.canary_lives = self.canaries.lives(&spec.id);
         }
-        self.take(Entry::Check(result), ended, revision);
+        self.take(Entry::Check(Box::new(result)), ended, revision);
     }
 
     /// Something happened to a canary.
@@ -223,8 +232,14 @@ impl Agent {
         self.flush(Moment { tick: clock::tick(), wall });
     }
 
+    /// The schedule has other monitors than before.
+    fn take_up_monitors(&mut self) {
+        self.monitors.set(self.schedule.specs());
+        self.canaries.set(self.monitors.iter());
+    }
+
     fn assignments_changed(&mut self) {
-        self.canaries.set(self.schedule.specs());
+        self.take_up_monitors();
         let assignments = self.schedule.assignments().collect();
         let _ = self.keep.send(Assigned { revision: self.schedule.revision(), assignments });
         // At once: until the aggregator knows of the revision, this agent has no vote.

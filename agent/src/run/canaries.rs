@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use quorate_proto::{MonitorId, MonitorSpec, canary::CanaryEvent};
+use quorate_proto::{MonitorId, canary::CanaryEvent};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{Id, JoinSet},
@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     canary::{self, Line, Report, Shared},
     limits,
-    probe::{Prober, held::Farewell},
+    probe::{Prepared, Prober, held::Farewell},
 };
 
 /// All canaries.
@@ -60,9 +60,9 @@ impl Canaries {
 
     /// Holds a connection for each of these monitors that wants one, and for no other. What is open stays open where it is
     /// not concerned.
-    pub(super) fn set<'spec>(&mut self, specs: impl Iterator<Item = &'spec Arc<MonitorSpec>>) {
-        let wanted: Vec<_> = specs.filter(|spec| spec.canary.is_some()).collect();
-        let ids: BTreeSet<&MonitorId> = wanted.iter().map(|spec| &spec.id).collect();
+    pub(super) fn set<'monitor>(&mut self, monitors: impl Iterator<Item = &'monitor Arc<Prepared>>) {
+        let wanted: Vec<_> = monitors.filter(|prepared| prepared.spec().canary.is_some()).collect();
+        let ids: BTreeSet<&MonitorId> = wanted.iter().map(|prepared| &prepared.spec().id).collect();
         self.posts.retain(|id, post| {
             let stays = ids.contains(id);
             if !stays {
@@ -71,8 +71,8 @@ impl Canaries {
             stays
         });
         self.without = 0;
-        for spec in wanted {
-            self.hold(spec);
+        for prepared in wanted {
+            self.hold(prepared);
         }
         if self.without > 0 && !self.has_warned {
             self.has_warned = true;
@@ -139,27 +139,28 @@ impl Canaries {
         self.without
     }
 
-    fn hold(&mut self, spec: &Arc<MonitorSpec>) {
-        if let Some(post) = self.posts.get_mut(&spec.id) {
-            if !canary::concerns_connection(&post.line.spec(), spec) {
-                post.line.update(Arc::clone(spec));
+    fn hold(&mut self, prepared: &Arc<Prepared>) {
+        let id = &prepared.spec().id;
+        if let Some(post) = self.posts.get_mut(id) {
+            if !canary::concerns_connection(post.line.prepared().spec(), prepared.spec()) {
+                post.line.update(Arc::clone(prepared));
                 return;
             }
             post.line.leave(Farewell::Done);
-            self.posts.remove(&spec.id);
+            self.posts.remove(id);
         }
         if self.posts.len() >= self.places {
             self.without += 1;
             return;
         }
-        self.spawn(Arc::clone(spec));
+        self.spawn(Arc::clone(prepared));
     }
 
-    fn spawn(&mut self, spec: Arc<MonitorSpec>) {
-        let Some(canary) = spec.canary else { return };
+    fn spawn(&mut self, prepared: Arc<Prepared>) {
+        let Some(canary) = prepared.spec().canary else { return };
         self.numbers += 1;
-        let (number, id) = (self.numbers, spec.id.clone());
-        let line = Arc::new(Line::new(number, spec));
+        let (number, id) = (self.numbers, prepared.spec().id.clone());
+        let line = Arc::new(Line::new(number, prepared));
         let task = self.tasks.spawn(canary::hold(self.shared.clone(), Arc::clone(&line), canary)).id();
         self.posts.insert(id, Post { number, line, task, is_open: false });
     }
@@ -168,8 +169,8 @@ impl Canaries {
     fn restart(&mut self, task: Id, error: &tokio::task::JoinError) {
         let Some((id, post)) = self.posts.iter().find(|(_, post)| post.task == task) else { return };
         tracing::error!(monitor = %id, %error, "a canary was lost");
-        let spec = post.line.spec();
-        self.spawn(spec);
+        let prepared = post.line.prepared();
+        self.spawn(prepared);
     }
 
     fn note(&mut self, report: &Report) {

@@ -82,12 +82,11 @@ impl World {
             nameservers: Nameservers::default(),
         };
         let prober = Arc::new(Prober::new(prober).unwrap());
-        let checks = Checks::new(Arc::clone(&prober));
-        let canaries = Canaries::new(prober, places);
+        let canaries = Canaries::new(Arc::clone(&prober), places);
         let (report, health) = watch::channel(Health::default());
         let (keep, kept) = watch::channel(Assigned::default());
         let signer = Signer::new(key, aggregator, BootEpoch(1));
-        let agent = Agent::new(signer, spool, checks, canaries, report, keep, Assigned::default());
+        let agent = Agent::new(signer, spool, &prober, canaries, report, keep, Assigned::default());
         let (results, canaries) = (Vec::new(), Vec::new());
         Self { agent, parcels, health, kept, results, canaries, _folder: folder }
     }

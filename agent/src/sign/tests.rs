@@ -53,7 +53,7 @@ impl World {
     }
 
     fn push(&mut self, result: CheckResult, circumstances: Circumstances, now: Tick) -> Option<BatchBody> {
-        self.push_entry(Entry::Check(result), circumstances, now)
+        self.push_entry(Entry::Check(Box::new(result)), circumstances, now)
     }
 
     fn push_entry(&mut self, entry: Entry, circumstances: Circumstances, now: Tick) -> Option<BatchBody> {
@@ -214,7 +214,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 };
                 return Entry::IdleTimeout(IdleTimeoutResult { monitor, at, age, finding });
             }
-            _ => return Entry::Check(result),
+            _ => return Entry::Check(Box::new(result)),
         };
         Entry::Canary(CanaryResult { monitor, at, age, address: result.address, event })
     })
@@ -267,8 +267,11 @@ fn entries_of_all_kinds_share_a_batch_and_its_bound() {
     let finding = IdleFinding::NotWithin(Micros(1));
     let (monitor, at) = ("shop".parse().unwrap(), WallMicros(1));
     let idle = IdleTimeoutResult { monitor, at, age: Micros::ZERO, finding };
-    let kinds =
-        [Entry::Check(passed()), canary(CanaryEvent::Left { open_for: Micros(1) }), Entry::IdleTimeout(idle)];
+    let kinds = [
+        Entry::Check(Box::new(passed())),
+        canary(CanaryEvent::Left { open_for: Micros(1) }),
+        Entry::IdleTimeout(idle),
+    ];
     for entry in kinds.iter().cycle().take(BATCH_RESULTS_MAX) {
         assert_eq!(world.push_entry(entry.clone(), LIVE, millis(1)), None);
     }

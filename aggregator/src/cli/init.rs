@@ -63,6 +63,7 @@ mod tests {
                 _ => None,
             }),
             file: Box::new(|_| Err(std::io::Error::from(std::io::ErrorKind::NotFound))),
+            folder: Box::new(|_| Err(std::io::Error::from(std::io::ErrorKind::NotFound))),
         };
         let starter = parse(STARTER, "quorate.toml", &environment).unwrap();
         assert_eq!(starter.config.monitors.len(), 1);

@@ -6,7 +6,9 @@
 //! over at the end is unknown: the list of keys cannot drift from the code that reads them.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +21,7 @@ use super::{
     environment::{Environment, ExpandError, expand},
     fault::{Fault, Warning},
     nearest::nearest,
+    parameters,
 };
 use crate::limits;
 
@@ -28,6 +31,10 @@ pub(super) struct Document<'a> {
     folder: PathBuf,
     line_starts: Vec<usize>,
     environment: &'a Environment<'a>,
+    parameters: RefCell<BTreeMap<String, String>>,
+    /// The same with `***` for secrets, for what is shown.
+    parameters_shown: RefCell<BTreeMap<String, String>>,
+    is_preset: bool,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<Warning>>,
 }
@@ -38,7 +45,7 @@ pub(super) struct Section<'d> {
     table: Option<&'d DeTable<'d>>,
     path: String,
     line: usize,
-    asked: RefCell<Vec<&'static str>>,
+    asked: RefCell<Vec<Cow<'static, str>>>,
 }
 
 /// One value of the file.
@@ -58,9 +65,21 @@ impl<'a> Document<'a> {
             folder: Path::new(file).parent().unwrap_or(Path::new("")).to_owned(),
             line_starts: newlines.map(|(at, _)| at + 1).collect(),
             environment,
+            parameters: RefCell::default(),
+            parameters_shown: RefCell::default(),
+            is_preset: false,
             faults: RefCell::default(),
             warnings: RefCell::default(),
         }
+    }
+
+    /// The same, for the file of a preset.
+    pub(super) fn of_preset(text: &str, file: &'a str, environment: &'a Environment<'a>) -> Self {
+        Self { is_preset: true, ..Self::new(text, file, environment) }
+    }
+
+    pub(super) fn is_preset(&self) -> bool {
+        self.is_preset
     }
 
     /// The line of a byte, from 1.
@@ -103,10 +122,48 @@ impl<'a> Document<'a> {
         self.folder.join(path)
     }
 
-    /// Everything noted, in order of line.
+    /// Puts these values in place of `{{name}}` in every text that is read from here on; and those in what is shown.
+    pub(super) fn fill_in(&self, parameters: BTreeMap<String, String>, shown: BTreeMap<String, String>) {
+        *self.parameters.borrow_mut() = parameters;
+        *self.parameters_shown.borrow_mut() = shown;
+    }
+
+    /// A text with the parameters' values in place.
+    pub(super) fn filled(&self, text: &str) -> String {
+        parameters::fill(text, &self.parameters.borrow())
+    }
+
+    /// The value of a parameter, where the file has one of this name.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters.borrow().get(name).cloned()
+    }
+
+    /// The names of the parameters.
+    pub(super) fn parameter_names(&self) -> Vec<String> {
+        self.parameters.borrow().keys().cloned().collect()
+    }
+
+    pub(super) fn environment(&self) -> &'a Environment<'a> {
+        self.environment
+    }
+
+    pub(super) fn is_faultless(&self) -> bool {
+        self.faults.borrow().is_empty()
+    }
+
+    /// Takes over what was noted of another file that this one refers to.
+    pub(super) fn take_over(&self, faults: Vec<Fault>) {
+        self.faults.borrow_mut().extend(faults);
+    }
+
+    /// Everything noted: that of this file in order of line, then that of the files that it refers to.
     pub(super) fn close(self) -> (Vec<Fault>, Vec<Warning>) {
         let (mut faults, mut warnings) = (self.faults.into_inner(), self.warnings.into_inner());
-        faults.sort_by_key(|fault| fault.line);
+        faults.sort_by(|a, b| {
+            let place = |fault: &Fault| (fault.file != self.file, fault.file.clone(), fault.line);
+            place(a).cmp(&place(b))
+        });
+        faults.dedup();
         warnings.sort_by_key(|warning| warning.line);
         (faults, warnings)
     }
@@ -115,7 +172,9 @@ impl<'a> Document<'a> {
 impl<'d> Section<'d> {
     /// A value, where the key is there.
     pub(super) fn get(&self, key: &'static str) -> Option<Item<'d>> {
-        self.asked.borrow_mut().push(key);
+        if !self.asked.borrow().iter().any(|asked| asked == key) {
+            self.asked.borrow_mut().push(key.into());
+        }
         let value = self.table?.get(key)?;
         Some(Item {
             document: self.document,
@@ -124,6 +183,11 @@ impl<'d> Section<'d> {
             line: self.document.line(value.span().start),
             secret: false,
         })
+    }
+
+    /// Takes a key as known without reading it.
+    pub(super) fn pass_over(&self, key: &str) {
+        self.asked.borrow_mut().push(key.to_owned().into());
     }
 
     /// A value that must be there.
@@ -172,7 +236,7 @@ impl<'d> Section<'d> {
     pub(super) fn entries(&self) -> Vec<(String, Item<'d>)> {
         let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let item = |(key, value): (&Spanned<std::borrow::Cow<'d, str>>, &'d Spanned<DeValue<'d>>)| {
+        let item = |(key, value): (&Spanned<Cow<'d, str>>, &'d Spanned<DeValue<'d>>)| {
             let item = Item {
                 document: self.document,
                 value: value.get_ref(),
@@ -189,10 +253,10 @@ impl<'d> Section<'d> {
     pub(super) fn close(self) {
         let asked = self.asked.into_inner();
         for (key, _) in self.table.into_iter().flatten() {
-            if asked.contains(&key.get_ref().as_ref()) {
+            if asked.contains(key.get_ref()) {
                 continue;
             }
-            let wanted = match nearest(key.get_ref(), asked.iter().copied()) {
+            let wanted = match nearest(key.get_ref(), asked.iter().map(AsRef::as_ref)) {
                 Some(known) => format!("a known key, perhaps \"{known}\""),
                 None => format!("one of the keys {}", asked.join(", ")),
             };
@@ -232,8 +296,13 @@ impl<'d> Item<'d> {
         self.document.warn(self.line, &self.path, text);
     }
 
-    /// A text, completed from the environment. `wanted` says what it is for.
+    /// A text, completed from the environment and the file's parameters. `wanted` says what it is for.
     pub(super) fn text(&self, wanted: &str) -> Option<String> {
+        self.template(wanted).map(|text| self.document.filled(&text))
+    }
+
+    /// A text, completed from the environment alone.
+    pub(super) fn template(&self, wanted: &str) -> Option<String> {
         let Some(raw) = self.value.as_str() else {
             self.refuse(wanted);
             return None;
@@ -295,6 +364,14 @@ impl<'d> Item<'d> {
         text
     }
 
+    pub(super) fn is_table(&self) -> bool {
+        self.value.as_table().is_some()
+    }
+
+    pub(super) fn document(&self) -> &'d Document<'d> {
+        self.document
+    }
+
     pub(super) fn boolean(&self) -> Option<bool> {
         let value = self.value.as_bool();
         if value.is_none() {
@@ -343,10 +420,13 @@ impl<'d> Item<'d> {
         const CHARS_MAX: usize = 60;
         match self.value {
             DeValue::String(_) if self.secret => "***".to_owned(),
-            DeValue::String(text) if text.chars().count() > CHARS_MAX => {
+            DeValue::String(text) => {
+                let text = parameters::fill(text, &self.document.parameters_shown.borrow());
+                if text.chars().count() <= CHARS_MAX {
+                    return format!("{text:?}");
+                }
                 format!("{:?}…", text.chars().take(CHARS_MAX).collect::<String>())
             }
-            DeValue::String(text) => format!("{text:?}"),
             DeValue::Integer(integer) => integer.to_string(),
             DeValue::Float(float) => float.to_string(),
             DeValue::Boolean(boolean) => boolean.to_string(),

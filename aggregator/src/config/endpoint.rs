@@ -1,10 +1,13 @@
 //! What a monitor connects to: URL, request headers, TLS.
 
-use quorate_proto::{limits, monitor::Header};
+use quorate_proto::{
+    limits,
+    monitor::{ClientCertificate, Header},
+};
 
 use super::{
+    access::client_certificate,
     document::{Item, Section},
-    server::host_and_port,
 };
 
 /// Request headers that the upgrade writes itself, or that have a key of their own.
@@ -19,17 +22,14 @@ const HEADERS_RESERVED: [&str; 8] = [
     "content-length",
 ];
 
-/// What a monitor connects to.
+/// Where a monitor connects to, and by what TLS.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) url: Option<String>,
-    pub(super) headers: Vec<Header>,
-    pub(super) subprotocols: Vec<String>,
-    pub(super) origin: Option<String>,
+    pub(super) url: Option<url::Url>,
     pub(super) sni: Option<String>,
-    pub(super) connect_to: Option<String>,
     pub(super) ca_pem: Option<String>,
     pub(super) verify_tls: bool,
+    pub(super) client_certificate: Option<ClientCertificate>,
 }
 
 pub(super) fn endpoint(section: &Section<'_>) -> Endpoint {
@@ -39,7 +39,7 @@ pub(super) fn endpoint(section: &Section<'_>) -> Endpoint {
         websocket_url(&if has_user { item.secret() } else { item })
     });
     let secure = url.as_ref().is_none_or(|url| url.scheme() == "wss");
-    for key in ["sni", "ca_file", "verify_tls"] {
+    for key in ["sni", "ca_file", "verify_tls", "client_certificate", "certificate_warning"] {
         if let (false, Some(item)) = (secure, section.get(key)) {
             item.refuse_for(format!("a wss:// URL beside {key}"), "a ws:// URL, which has no TLS");
         }
@@ -53,16 +53,11 @@ pub(super) fn endpoint(section: &Section<'_>) -> Endpoint {
         );
     }
     Endpoint {
-        url: url.map(String::from),
-        headers: headers(section),
-        subprotocols: subprotocols(section),
-        origin: section
-            .get("origin")
-            .and_then(|item| header_value(&item, "an origin, such as \"https://example.org\"")),
+        url,
         sni: section.get("sni").and_then(|item| server_name(&item)),
-        connect_to: section.get("connect_to").and_then(|item| host_and_port(&item)),
         ca_pem: section.get("ca_file").and_then(|item| ca_pem(&item)),
         verify_tls,
+        client_certificate: client_certificate(section),
     }
 }
 
@@ -86,7 +81,7 @@ fn websocket_url(item: &Item<'_>) -> Option<url::Url> {
     None
 }
 
-fn headers(section: &Section<'_>) -> Vec<Header> {
+pub(super) fn headers(section: &Section<'_>) -> Vec<Header> {
     let entries = section.section("headers").entries();
     if let Some((_, extra)) = entries.get(limits::HEADERS_MAX) {
         extra.refuse_for(format!("at most {} headers", limits::HEADERS_MAX), entries.len().to_string());
@@ -111,7 +106,7 @@ fn header(name: String, item: Item<'_>) -> Option<Header> {
     Some(Header { name, value })
 }
 
-fn header_value(item: &Item<'_>, wanted: &str) -> Option<String> {
+pub(super) fn header_value(item: &Item<'_>, wanted: &str) -> Option<String> {
     let text = item.text_or_file(wanted)?;
     let printable = text.bytes().all(|byte| byte == b' ' || byte == b'\t' || byte.is_ascii_graphic());
     if text.is_empty() || !printable || text.trim() != text {
@@ -121,10 +116,16 @@ fn header_value(item: &Item<'_>, wanted: &str) -> Option<String> {
     Some(text)
 }
 
-fn subprotocols(section: &Section<'_>) -> Vec<String> {
+pub(super) fn origin(section: &Section<'_>) -> Option<String> {
+    let item = section.get("origin")?;
+    header_value(&item, "an origin, such as \"https://example.org\"")
+}
+
+pub(super) fn subprotocols(section: &Section<'_>) -> Option<Vec<String>> {
     const WANTED: &str = "a list of subprotocols, such as [\"graphql-transport-ws\"]";
+    let list = section.get("subprotocols")?;
     let mut names: Vec<String> = Vec::new();
-    for item in section.list("subprotocols", WANTED) {
+    for item in list.list(WANTED).unwrap_or_default() {
         let wanted = "a subprotocol's name, once, without spaces and separators";
         let Some(name) = item.text(wanted) else { continue };
         let fits = (1..=limits::SUBPROTOCOL_BYTES_MAX).contains(&name.len());
@@ -136,7 +137,7 @@ fn subprotocols(section: &Section<'_>) -> Vec<String> {
             names.push(name);
         }
     }
-    names
+    Some(names)
 }
 
 fn server_name(item: &Item<'_>) -> Option<String> {

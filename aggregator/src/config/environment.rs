@@ -1,8 +1,12 @@
 //! Where a configuration takes secrets from: `${NAME}` out of the environment, and `file:PATH`.
 //!
-//! The world comes in as two functions, so that parsing stays a function of its arguments.
+//! The world comes in as three functions, so that parsing stays a function of its arguments.
 
-use std::{fs, io, io::Read as _, path::Path};
+use std::{
+    fs, io,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use crate::limits::CONFIG_BYTES_MAX;
 
@@ -10,6 +14,8 @@ use crate::limits::CONFIG_BYTES_MAX;
 pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// How a file is read.
 pub type Files<'a> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'a;
+/// How a folder is listed.
+pub type Folders<'a> = dyn Fn(&Path) -> io::Result<Vec<PathBuf>> + 'a;
 
 /// The world as a configuration sees it.
 pub struct Environment<'a> {
@@ -17,12 +23,18 @@ pub struct Environment<'a> {
     pub variable: Box<Variables<'a>>,
     /// The bytes of a file.
     pub file: Box<Files<'a>>,
+    /// The paths of what is in a folder.
+    pub folder: Box<Folders<'a>>,
 }
 
 impl Environment<'_> {
     /// The environment and the files of this process.
     pub fn of_process() -> Self {
-        Self { variable: Box::new(|name| std::env::var(name).ok()), file: Box::new(read_bounded) }
+        Self {
+            variable: Box::new(|name| std::env::var(name).ok()),
+            file: Box::new(read_bounded),
+            folder: Box::new(|path| fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect()),
+        }
     }
 }
 

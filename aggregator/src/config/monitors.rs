@@ -1,19 +1,26 @@
 //! `[defaults]` and `[[monitors]]`: what is watched, by whom, and when people are paged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
-use quorate_proto::{Micros, MonitorSpec, Region, limits};
+use quorate_proto::{Micros, MonitorSpec, Region, Step, limits};
 use quorate_quorum::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, Sensitivity};
 
 use super::{
     Monitor,
+    access::authorization,
+    canary::idle_search,
     channels::own_id,
     document::{Item, Section},
     endpoint::endpoint,
+    presets::Presets,
     promise,
+    route::route,
     server::{region_items, title, unknown},
     spans::span,
-    steps::steps,
+    spoken::{Said, said},
 };
 use crate::model::ChannelId;
 
@@ -24,8 +31,12 @@ const TIMEOUT: Micros = Micros::from_secs(10);
 
 /// How long an announced restart may take before it is an outage.
 const RESTART_BUDGET: Micros = Micros::from_secs(30);
+/// None at all, up to what nobody calls a restart any more.
+const RESTART_BUDGET_BOUNDS: RangeInclusive<Micros> = Micros::ZERO..=Micros::from_secs(600);
 /// How long before a certificate ends people are told.
 const CERTIFICATE_WARNING: Micros = Micros::from_secs(14 * 86_400);
+/// Public certificates live 398 days at most.
+const CERTIFICATE_WARNING_MAX: Micros = Micros::from_secs(398 * 86_400);
 
 /// What a monitor is without being said.
 #[derive(Clone, Copy)]
@@ -56,6 +67,7 @@ pub(super) fn monitors(
     defaults: Defaults,
     regions: &[Region],
     channels: &[ChannelId],
+    presets: &Presets,
 ) -> Vec<Monitor> {
     let mut monitors = Vec::new();
     let mut lines = BTreeMap::new();
@@ -65,7 +77,7 @@ pub(super) fn monitors(
             break;
         }
         let Some(section) = item.section() else { continue };
-        monitors.extend(monitor(&section, defaults, regions, channels, &mut lines));
+        monitors.extend(monitor(&section, defaults, regions, channels, presets, &mut lines));
         section.close();
     }
     monitors
@@ -76,14 +88,20 @@ fn monitor(
     defaults: Defaults,
     regions: &[Region],
     channels: &[ChannelId],
+    presets: &Presets,
     lines: &mut BTreeMap<String, usize>,
 ) -> Option<Monitor> {
     let id = own_id(section, "monitor", lines);
     let name = section.get("name").and_then(|item| title(&item));
     let rules = rules(section, defaults);
     let watching = watching(section, regions);
-    let steps = steps(section, rules.timeout);
     let endpoint = endpoint(section);
+    let login = authorization(section, endpoint.url.as_ref());
+    let route = route(section, endpoint.url.as_ref());
+    let Said { url, dialogue, canary } = said(section, presets, endpoint.url, rules.timeout);
+    let idle_search = idle_search(section);
+    let restart_budget = section.get("restart_budget").and_then(|item| span(&item, RESTART_BUDGET_BOUNDS));
+    let certificate_warning = certificate_warning(section);
     let heard_by = heard_by(section, channels);
     let policy = Policy {
         regions: watching.iter().cloned().collect(),
@@ -97,27 +115,52 @@ fn monitor(
     check_policy(section, &policy);
     promise::warn(section, &policy);
     let id = id?;
+    let spec = MonitorSpec {
+        hello: dialogue.hello.unwrap_or_default(),
+        steps: dialogue.steps.unwrap_or_else(|| vec![Step::Ping { within: None }]),
+        samples: dialogue.samples.unwrap_or(1),
+        replies: dialogue.replies.unwrap_or_default(),
+        headers: login.into_iter().chain(dialogue.headers).collect(),
+        subprotocols: dialogue.subprotocols.unwrap_or_default(),
+        origin: dialogue.origin,
+        sni: endpoint.sni,
+        connect_to: route.connect_to,
+        ca_pem: endpoint.ca_pem,
+        verify_tls: endpoint.verify_tls,
+        client_certificate: endpoint.client_certificate,
+        proxy: route.proxy,
+        addresses: route.addresses,
+        family: route.family,
+        canary,
+        idle_search,
+        ..MonitorSpec::new(id.parse().ok()?, url?, rules.interval, rules.timeout)
+    };
+    // What single keys allow may be too much together; where one of them has a fault already, that is all to say.
+    if section.document().is_faultless() && !spec.is_within_limits() {
+        let wanted =
+            format!("a monitor of at most {} bytes, texts and files together", limits::SPEC_BYTES_MAX);
+        section.document().fault(section.line(), &section.path_of("id"), wanted, "more");
+    }
     Some(Monitor {
         name: name.unwrap_or_else(|| id.clone()),
-        spec: MonitorSpec {
-            steps,
-            headers: endpoint.headers,
-            subprotocols: endpoint.subprotocols,
-            origin: endpoint.origin,
-            sni: endpoint.sni,
-            connect_to: endpoint.connect_to,
-            ca_pem: endpoint.ca_pem,
-            verify_tls: endpoint.verify_tls,
-            ..MonitorSpec::new(id.parse().ok()?, endpoint.url?, rules.interval, rules.timeout)
-        },
+        spec,
         regions: watching,
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
-        restart_budget: RESTART_BUDGET,
-        certificate_warning: CERTIFICATE_WARNING,
+        restart_budget: restart_budget.unwrap_or(RESTART_BUDGET),
+        certificate_warning,
         channels: heard_by,
     })
+}
+
+/// A span before the end of the certificate; `false` or zero: nobody is told.
+fn certificate_warning(section: &Section<'_>) -> Micros {
+    let Some(item) = section.get("certificate_warning") else { return CERTIFICATE_WARNING };
+    if item.value().as_bool() == Some(false) {
+        return Micros::ZERO;
+    }
+    span(&item, Micros::ZERO..=CERTIFICATE_WARNING_MAX).unwrap_or(CERTIFICATE_WARNING)
 }
 
 /// The keys that `[defaults]` and a monitor share.

@@ -1,54 +1,74 @@
-//! `steps`: what is said on an open connection, and what must come back.
+//! `hello` and `steps`: what is said on an open connection, and what must come back.
 
-use quorate_proto::{Matcher, Micros, Step, limits};
-use toml::de::DeValue;
+use quorate_proto::{
+    Matcher, Micros, Payload, Step, limits,
+    step::{Capture, CaptureFrom, Expect, Stream},
+};
 
 use super::{
+    bytes::{base64, hex},
+    demands::demands,
     document::{Item, Section},
+    matchers::{bounded_text, json_value, matcher, pointer, regular_expression},
     spans::span,
 };
 
-/// The steps of a monitor. Without the key: one protocol ping; an empty list: the upgrade alone.
-pub(super) fn steps(section: &Section<'_>, timeout: Micros) -> Vec<Step> {
+/// The keys of which a step has one, and `expect` beside `expect_every`.
+const KINDS: [&str; 7] = ["send", "send_json", "send_hex", "send_base64", "expect", "expect_every", "ping"];
+const SENDING: [&str; 4] = ["send", "send_json", "send_hex", "send_base64"];
+const WAITING: [&str; 6] = ["within", "capture", "messages", "grow", "follow", "fresh"];
+
+/// A list of steps under a key, where it is there. `timeout` is the deadline around all of them.
+pub(super) fn steps(section: &Section<'_>, key: &'static str, timeout: Micros) -> Option<Vec<Step>> {
     const WANTED: &str =
         "a list of steps, such as [{ send = \"hello\" }, { expect = { contains = \"hello\" } }]";
-    let Some(item) = section.get("steps") else { return vec![Step::Ping { within: None }] };
+    let item = section.get(key)?;
     let items = item.list(WANTED).unwrap_or_default();
     if items.len() > limits::STEPS_MAX {
         item.refuse_for(format!("at most {} steps", limits::STEPS_MAX), items.len().to_string());
-        return Vec::new();
+        return Some(Vec::new());
     }
-    items.iter().filter_map(|item| step(item, timeout)).collect()
+    Some(items.iter().filter_map(|item| step(item, timeout)).collect())
 }
 
 fn step(item: &Item<'_>, timeout: Micros) -> Option<Step> {
-    const WANTED: &str = "one of send, expect and ping in each step";
+    const WANTED: &str =
+        "one of send, send_json, send_hex, send_base64, expect, expect_every and ping in each step";
     let section = item.section()?;
-    let send = section.get("send");
-    let expect = section.get("expect");
-    let ping = section.get("ping");
-    let within_item = section.get("within");
-    let within = within_item.as_ref().and_then(|item| span(item, Micros::from_millis(1)..=timeout));
-    let kinds: Vec<&str> = [(&send, "send"), (&expect, "expect"), (&ping, "ping")]
-        .into_iter()
-        .filter_map(|(item, name)| item.is_some().then_some(name))
-        .collect();
-    let step = match (send, expect, ping) {
-        (Some(send), None, None) => {
-            if let Some(within) = within_item {
-                within.refuse_for("no within: sending is not waiting", "within beside send");
-            }
-            bounded_text(&send, "the text to send").map(Step::send)
+    if !applies(&section) {
+        return None;
+    }
+    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| section.get(kind).is_some()).collect();
+    // Asked for in every kind of step, so that a slip in one of them is found out as such.
+    for key in WAITING {
+        section.get(key);
+    }
+    let step = match kinds.as_slice() {
+        [kind] if SENDING.contains(kind) => {
+            only(&section, "sending", &[]);
+            payload(&section).map(Step::Send)
         }
-        (None, Some(expect), None) => matcher(&expect).map(|matcher| Step::expect(matcher, within)),
-        (None, None, Some(ping)) => {
-            if ping.boolean() == Some(false) {
+        ["expect"] => {
+            only(&section, "expect", &["within", "capture", "grow", "follow", "fresh"]);
+            expect(&section, timeout).map(Step::Expect)
+        }
+        ["expect_every"] | ["expect", "expect_every"] => {
+            only(&section, "expect_every", &["messages", "grow", "follow", "fresh"]);
+            stream(&section, timeout).map(Step::Stream)
+        }
+        ["ping"] => {
+            only(&section, "ping", &["within"]);
+            if let Some(ping) = section.get("ping").filter(|ping| ping.boolean() == Some(false)) {
                 ping.refuse("ping = true");
             }
-            Some(Step::Ping { within })
+            Some(Step::Ping { within: within(&section, timeout) })
         }
-        _ => {
-            item.refuse_for(WANTED, if kinds.is_empty() { "none".to_owned() } else { kinds.join(" and ") });
+        [] => {
+            item.refuse_for(WANTED, "none");
+            None
+        }
+        several => {
+            item.refuse_for(WANTED, several.join(" and "));
             None
         }
     };
@@ -56,106 +76,136 @@ fn step(item: &Item<'_>, timeout: Micros) -> Option<Step> {
     step
 }
 
-fn matcher(item: &Item<'_>) -> Option<Matcher> {
-    const WANTED: &str = "one of json with equals, contains, regex and any";
+/// Whether a preset's `when = "parameter"` and `unless = "parameter"` let a table count; in every other file they are
+/// unknown keys. A parameter that is empty is not there. A table that does not count is not read any further.
+pub(super) fn applies(section: &Section<'_>) -> bool {
+    let document = section.document();
+    let names = document.parameter_names();
+    if names.is_empty() {
+        return true;
+    }
+    let is_set = |key: &'static str| {
+        let item = section.get(key)?;
+        let name = item.text("a parameter of this preset")?;
+        let value = document.parameter(&name);
+        if value.is_none() {
+            item.refuse(format!("one of the parameters {}", names.join(", ")));
+        }
+        Some(value.is_some_and(|value| !value.is_empty()))
+    };
+    is_set("when").unwrap_or(true) && !is_set("unless").unwrap_or(false)
+}
+
+/// Refuses keys that belong to another kind of step.
+fn only(section: &Section<'_>, kind: &str, allowed: &[&str]) {
+    for key in WAITING.into_iter().filter(|key| !allowed.contains(key)) {
+        if let Some(item) = section.get(key) {
+            let wanted = match (kind, key) {
+                ("sending", "within") => "no within: sending is not waiting".to_owned(),
+                ("expect_every", "within") => "no within: expect_every is the time".to_owned(),
+                (_, "messages") => "messages beside expect_every alone".to_owned(),
+                _ => format!("no {key} beside {kind}"),
+            };
+            item.refuse_for(wanted, key);
+        }
+    }
+}
+
+/// What one of `send`, `send_json`, `send_hex` and `send_base64` says to send; none where none of them stands there.
+pub(super) fn payload(section: &Section<'_>) -> Option<Payload> {
+    let [text, json, digits, encoded] = SENDING.map(|key| section.get(key));
+    if let Some(item) = text {
+        return bounded_text(&item, "the text to send").map(Payload::Text);
+    }
+    if let Some(item) = json {
+        let text = json_value(&item)?.to_string();
+        if text.len() > limits::STEP_TEXT_BYTES_MAX {
+            let wanted = format!("JSON of at most {} bytes", limits::STEP_TEXT_BYTES_MAX);
+            item.refuse_for(wanted, format!("{} bytes", text.len()));
+            return None;
+        }
+        return Some(Payload::Text(text));
+    }
+    if let Some(item) = digits {
+        return hex(&item).map(Payload::Binary);
+    }
+    base64(&encoded?).map(Payload::Binary)
+}
+
+fn expect(section: &Section<'_>, timeout: Micros) -> Option<Expect> {
+    let matcher = section.get("expect").and_then(|item| matcher(&item));
+    let within = within(section, timeout);
+    let captures = captures(section);
+    let demands = demands(section);
+    Some(Expect { matcher: matcher?, within, captures, demands })
+}
+
+fn stream(section: &Section<'_>, timeout: Micros) -> Option<Stream> {
+    let every = section.get("expect_every").and_then(|item| waiting_time(&item, timeout));
+    let matcher = match section.get("expect") {
+        Some(item) => matcher(&item),
+        None => Some(Matcher::ANY),
+    };
+    let messages = match section.get("messages") {
+        Some(item) => counted(&item, limits::STREAM_MESSAGES_MAX, "messages"),
+        None => Some(1),
+    };
+    let demands = demands(section);
+    Some(Stream { matcher: matcher?, every: every?, messages: messages?, demands })
+}
+
+fn within(section: &Section<'_>, timeout: Micros) -> Option<Micros> {
+    waiting_time(&section.get("within")?, timeout)
+}
+
+/// A span that a check can wait for. A preset knows nothing of the timeout: its spans are cut to it.
+fn waiting_time(item: &Item<'_>, timeout: Micros) -> Option<Micros> {
+    if item.document().is_preset() {
+        return span(item, Micros::from_millis(1)..=limits::TIMEOUT_MAX).map(|span| span.min(timeout));
+    }
+    span(item, Micros::from_millis(1)..=timeout)
+}
+
+/// A whole number from 1 to a bound.
+pub(super) fn counted(item: &Item<'_>, max: u16, what: &str) -> Option<u16> {
+    let number = item.integer().and_then(|number| u16::try_from(number).ok());
+    let number = number.filter(|number| (1..=max).contains(number));
+    if number.is_none() {
+        item.refuse(format!("a number of {what} from 1 to {max}"));
+    }
+    number
+}
+
+/// `capture = { name = "/pointer" }` or `{ name = { regex = "…" } }`.
+fn captures(section: &Section<'_>) -> Vec<Capture> {
+    let Some(item) = section.get("capture") else { return Vec::new() };
+    let entries = item.section().map(|section| section.entries()).unwrap_or_default();
+    if entries.len() > limits::CAPTURES_MAX {
+        item.refuse_for(format!("at most {} captures", limits::CAPTURES_MAX), entries.len().to_string());
+    }
+    entries.into_iter().filter_map(|(name, item)| capture(name, &item)).collect()
+}
+
+fn capture(name: String, item: &Item<'_>) -> Option<Capture> {
+    let fits = (1..=limits::NAME_BYTES_MAX).contains(&name.len());
+    if !fits || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let wanted = format!("a name of letters, digits and '_', of 1 to {} bytes", limits::NAME_BYTES_MAX);
+        item.refuse_for(wanted, format!("{name:?}"));
+        return None;
+    }
+    if !item.is_table() {
+        return Some(Capture { name, from: CaptureFrom::Json(pointer(item)?) });
+    }
     let section = item.section()?;
-    let (json, equals) = (section.get("json"), section.get("equals"));
-    let (contains, regex, any) = (section.get("contains"), section.get("regex"), section.get("any"));
-    let matcher = match (json, equals, contains, regex, any) {
-        (Some(json), Some(equals), None, None, None) => json_equals(&json, &equals),
-        (Some(json), None, None, None, None) => {
-            json.refuse_for("equals beside json", "json alone");
-            None
-        }
-        (None, None, Some(contains), None, None) => {
-            bounded_text(&contains, "a text that the message contains").map(Matcher::contains)
-        }
-        (None, None, None, Some(regex), None) => regular_expression(&regex),
-        (None, None, None, None, Some(any)) => {
-            if any.boolean() == Some(false) {
-                any.refuse("any = true");
-            }
-            Some(Matcher::ANY)
-        }
-        _ => {
-            item.refuse_for(WANTED, "none of them, or several");
+    let (json, regex) = (section.get("json"), section.get("regex"));
+    let from = match (json, regex) {
+        (Some(json), None) => pointer(&json).map(CaptureFrom::Json),
+        (None, Some(regex)) => regular_expression(&regex).map(CaptureFrom::Regex),
+        (Some(_), Some(_)) | (None, None) => {
+            item.refuse_for("a JSON pointer, or { regex = \"…\" }", "something else");
             None
         }
     };
     section.close();
-    matcher
-}
-
-fn bounded_text(item: &Item<'_>, wanted: &str) -> Option<String> {
-    let text = item.text(wanted)?;
-    if text.is_empty() || text.len() > limits::STEP_TEXT_BYTES_MAX {
-        let wanted = format!("{wanted}, of 1 to {} bytes", limits::STEP_TEXT_BYTES_MAX);
-        item.refuse_for(wanted, format!("{} bytes", text.len()));
-        return None;
-    }
-    Some(text)
-}
-
-fn json_equals(json: &Item<'_>, equals: &Item<'_>) -> Option<Matcher> {
-    const WANTED: &str = "a JSON pointer, such as \"/type\", or \"\" for the whole message";
-    let pointer = json.text(WANTED).filter(|pointer| {
-        let good = pointer.is_empty() || pointer.starts_with('/');
-        if !good {
-            json.refuse(WANTED);
-        }
-        good
-    });
-    let value = json_value(equals)?.to_string();
-    let pointer = pointer?;
-    if pointer.len() + value.len() > limits::STEP_TEXT_BYTES_MAX {
-        let wanted = format!("pointer and value of at most {} bytes", limits::STEP_TEXT_BYTES_MAX);
-        equals.refuse_for(wanted, format!("{} bytes", pointer.len() + value.len()));
-        return None;
-    }
-    Some(Matcher::json_equals(pointer, value))
-}
-
-/// A TOML value as the JSON value that it stands for.
-fn json_value(item: &Item<'_>) -> Option<serde_json::Value> {
-    const WANTED: &str = "a value that JSON has";
-    match item.value() {
-        DeValue::String(_) => item.text(WANTED).map(serde_json::Value::String),
-        DeValue::Integer(_) => {
-            let integer = item.integer();
-            if integer.is_none() {
-                item.refuse("a whole number of 64 bits");
-            }
-            integer.map(serde_json::Value::from)
-        }
-        DeValue::Float(float) => {
-            let number = float.as_str().parse().ok().and_then(serde_json::Number::from_f64);
-            if number.is_none() {
-                item.refuse(WANTED);
-            }
-            number.map(serde_json::Value::Number)
-        }
-        DeValue::Boolean(boolean) => Some((*boolean).into()),
-        DeValue::Datetime(_) => {
-            item.refuse(WANTED);
-            None
-        }
-        DeValue::Array(_) => {
-            item.list(WANTED)?.iter().map(json_value).collect::<Option<Vec<_>>>().map(Into::into)
-        }
-        DeValue::Table(_) => {
-            let entries = item.section()?.entries();
-            let values = entries.into_iter().map(|(key, item)| Some((key, json_value(&item)?)));
-            values.collect::<Option<serde_json::Map<_, _>>>().map(Into::into)
-        }
-    }
-}
-
-/// A regular expression of the dialect that agents have; it is compiled here so that no agent has to refuse it.
-fn regular_expression(item: &Item<'_>) -> Option<Matcher> {
-    let text = bounded_text(item, "a regular expression")?;
-    if let Err(error) = regex_lite::Regex::new(&text) {
-        item.refuse_for("a regular expression without look-around and \\p{}", error.to_string());
-        return None;
-    }
-    Some(Matcher::regex(text))
+    Some(Capture { name, from: from? })
 }

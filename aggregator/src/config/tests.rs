@@ -25,6 +25,12 @@ fn environment() -> Environment<'static> {
             Some("/etc/q/huge") => Ok(vec![b'#'; limits::CONFIG_BYTES_MAX + 1]),
             _ => Err(io::Error::from(io::ErrorKind::NotFound)),
         }),
+        folder: Box::new(|path: &Path| match path.to_str() {
+            Some("/etc/q/protocols") => {
+                Ok(vec!["/etc/q/protocols/mine.toml".into(), "/etc/q/protocols/README".into()])
+            }
+            _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }),
     }
 }
 
@@ -189,21 +195,22 @@ fn bad_steps_get_their_faults() {
     let step = |step: &str, fault: &str| {
         check(&monitor(&format!("steps = [{step}]")), &[&format!("4: monitors[0].steps[0]{fault}")]);
     };
-    step("{}", ": wanted one of send, expect and ping in each step, found none");
-    step(
-        "{ send = \"a\", ping = true }",
-        ": wanted one of send, expect and ping in each step, found send and ping",
-    );
+    let kinds = "one of send, send_json, send_hex, send_base64, expect, expect_every and ping in each step";
+    step("{}", &format!(": wanted {kinds}, found none"));
+    step("{ send = \"a\", ping = true }", &format!(": wanted {kinds}, found send and ping"));
     step("{ send = \"\" }", ".send: wanted the text to send, of 1 to 4096 bytes, found 0 bytes");
     step(
         "{ send = \"a\", within = \"1s\" }",
-        ".within: wanted no within: sending is not waiting, found within beside send",
+        ".within: wanted no within: sending is not waiting, found within",
     );
     step(
         "{ expect = {} }",
-        ".expect: wanted one of json with equals, contains, regex and any, found none of them, or several",
+        ".expect: wanted one or more of json, contains, regex, prefix_hex and prefix_base64, or any = true, found none of them",
     );
-    step("{ expect = { json = \"/a\" } }", ".expect.json: wanted equals beside json, found json alone");
+    step(
+        "{ expect = { json = \"/a\" } }",
+        ".expect.json: wanted one of equals, type, matches and present = true beside json, found json alone",
+    );
     step(
         "{ expect = { json = \"a\", equals = 1 } }",
         ".expect.json: wanted a JSON pointer, such as \"/type\", or \"\" for the whole message, found \"a\"",

@@ -7,7 +7,8 @@
 //! its results are history.
 
 use quorate_proto::{
-    AgentKey, CheckResult, Micros, MonitorSpec, Outcome, WallMicros, unit::Content, verify::Unit,
+    AgentKey, BatchBody, CheckResult, Gap, Micros, MonitorSpec, Outcome, WallMicros, unit::Content,
+    verify::Unit,
 };
 use quorate_quorum::{Event, Finding, Moment, Observation, Source};
 
@@ -16,37 +17,46 @@ use super::{
     state::{Core, Seen},
     units::Ticket,
 };
-use crate::{decide::Sighting, limits, store::ResultFacts};
+use crate::{
+    decide::Sighting,
+    limits,
+    store::{BatchFacts, EntryFacts},
+};
 
 impl Core {
-    /// Counts what a unit says, and tells the engine those results that are fresh.
-    pub(super) fn observe(&mut self, unit: &Unit, ticket: &Ticket, now: Now) -> Vec<ResultFacts> {
-        let agent = unit.place.agent;
-        let batch = match &unit.content {
-            Content::Batch(batch) => batch,
-            Content::Gap(gap) => {
-                let lost = self.counts.results_lost.entry(gap.cause.name()).or_default();
-                // The agent says how many, and may say anything.
-                *lost = lost.saturating_add(gap.results);
-                if gap.results > 0 {
-                    let name = self.enrolment.name(&agent);
-                    tracing::warn!(
-                        agent = name,
-                        results = gap.results,
-                        cause = gap.cause.name(),
-                        "results are lost"
-                    );
+    /// Counts what a unit says, and tells the engine what of it is fresh.
+    pub(super) fn observe(&mut self, unit: &Unit, ticket: &Ticket, now: Now) -> BatchFacts {
+        match &unit.content {
+            Content::Batch(batch) => {
+                let results = self.observe_results(unit, batch, ticket, now);
+                let when = |age, at| When::of(age, at, ticket, now).facts();
+                BatchFacts {
+                    results,
+                    canaries: batch.canaries.iter().map(|one| when(one.age, one.at)).collect(),
+                    idle_timeouts: batch.idle_timeouts.iter().map(|one| when(one.age, one.at)).collect(),
                 }
-                return Vec::new();
             }
-        };
+            Content::Gap(gap) => {
+                self.note_gap(unit, gap);
+                BatchFacts::default()
+            }
+        }
+    }
+
+    fn observe_results(
+        &mut self,
+        unit: &Unit,
+        batch: &BatchBody,
+        ticket: &Ticket,
+        now: Now,
+    ) -> Vec<EntryFacts> {
+        let agent = unit.place.agent;
         let mut facts = Vec::with_capacity(batch.results.len());
         for (index, result) in batch.results.iter().enumerate() {
-            let ended = ended(result, ticket);
-            let fresh = ended.filter(|ended| is_fresh(*ended, ticket));
-            facts.push(ResultFacts { ended_at: ended_at(result, ended, ticket, now), late: fresh.is_none() });
-            self.count(agent, result, fresh.is_none());
-            if let Some(ended) = fresh {
+            let ended = When::of_result(result, ticket, now);
+            facts.push(ended.facts());
+            self.count(agent, result, ended.fresh.is_none());
+            if let Some(ended) = ended.fresh {
                 let source = Source {
                     agent,
                     epoch: unit.place.epoch,
@@ -59,14 +69,27 @@ impl Core {
         facts
     }
 
+    fn note_gap(&mut self, unit: &Unit, gap: &Gap) {
+        let lost = self.counts.results_lost.entry(gap.cause.name()).or_default();
+        // The agent says how many, and may say anything.
+        *lost = lost.saturating_add(gap.results);
+        if gap.results > 0 {
+            let name = self.enrolment.name(&unit.place.agent);
+            tracing::warn!(agent = name, results = gap.results, cause = gap.cause.name(), "results are lost");
+        }
+    }
+
     /// What is to be stored of a unit that was decided on when it came for the first time.
-    pub(super) fn decided_before(&self, unit: &Unit, ticket: &Ticket, now: Now) -> Vec<ResultFacts> {
-        let Content::Batch(batch) = &unit.content else { return Vec::new() };
-        let facts = |result| {
-            let ended = ended(result, ticket);
-            ResultFacts { ended_at: ended_at(result, ended, ticket, now), late: ended.is_none() }
-        };
-        batch.results.iter().map(facts).collect()
+    pub(super) fn decided_before(&self, unit: &Unit, ticket: &Ticket, now: Now) -> BatchFacts {
+        let Content::Batch(batch) = &unit.content else { return BatchFacts::default() };
+        // Whether it was late then is not remembered: only where its age is unknown it must have been.
+        let facts = |when: When| EntryFacts { at: when.at, late: when.moment.is_none() };
+        let when = |age, at| facts(When::of(age, at, ticket, now));
+        BatchFacts {
+            results: batch.results.iter().map(|one| facts(When::of_result(one, ticket, now))).collect(),
+            canaries: batch.canaries.iter().map(|one| when(one.age, one.at)).collect(),
+            idle_timeouts: batch.idle_timeouts.iter().map(|one| when(one.age, one.at)).collect(),
+        }
     }
 
     fn count(&mut self, agent: AgentKey, result: &CheckResult, late: bool) {
@@ -105,35 +128,52 @@ impl Core {
     }
 }
 
-/// Whether somebody waits for a unit to be stored: one with a failure may be what a page waits for.
+/// Whether somebody waits for a unit to be stored: one with a failure or a canary's end may be what a page waits for.
 pub(super) fn is_waited_for(unit: &Unit) -> bool {
     match &unit.content {
-        Content::Batch(batch) => batch.results.iter().any(|result| result.failure().is_some()),
+        Content::Batch(batch) => {
+            batch.results.iter().any(|result| result.failure().is_some())
+                || batch.canaries.iter().any(|canary| canary.event.failure().is_some())
+        }
         Content::Gap(_) => false,
     }
 }
 
-/// When a check ended, by the aggregator's clock, where the agent can tell.
-fn ended(result: &CheckResult, ticket: &Ticket) -> Option<Moment> {
-    ticket.held.map(|held| ticket.received.before(held + result.age))
+/// When something happened to an agent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    /// By the aggregator's steady clock, where the agent can tell.
+    pub(super) moment: Option<Moment>,
+    /// The same, where it is not too long ago to matter.
+    pub(super) fresh: Option<Moment>,
+    /// For people.
+    pub(super) at: WallMicros,
 }
 
-fn is_fresh(ended: Moment, ticket: &Ticket) -> bool {
-    ticket.received.since(ended) <= limits::RESULT_FRESH_MAX
+impl When {
+    /// Of something of an age, at a reading of the agent's wall clock, which stands for it where nothing better is
+    /// known; it never comes after receipt.
+    pub(super) fn of(age: Micros, at: WallMicros, ticket: &Ticket, now: Now) -> Self {
+        let moment = ticket.held.map(|held| ticket.received.before(held + age));
+        let fresh = moment.filter(|moment| ticket.received.since(*moment) <= limits::RESULT_FRESH_MAX);
+        let at = moment.map_or(at.min(now.wall_of(ticket.received)), |moment| now.wall_of(moment));
+        Self { moment, fresh, at }
+    }
+
+    /// Of the end of a check.
+    fn of_result(result: &CheckResult, ticket: &Ticket, now: Now) -> Self {
+        Self::of(result.age, result.started_at.after(result.timings.total), ticket, now)
+    }
+
+    pub(super) fn facts(self) -> EntryFacts {
+        EntryFacts { at: self.at, late: self.fresh.is_none() }
+    }
 }
 
 /// How long a check took, and no longer than it may have taken: evidence reaches back to the start of a check, and an
 /// agent that was suspended in the middle of one, or that lies, must not make an outage of a blip.
 fn took(result: &CheckResult, spec: &MonitorSpec) -> Micros {
     result.timings.total.min(spec.timeout)
-}
-
-/// When a check ended, for people: by the agent's wall clock where nothing better is known, and never after receipt.
-fn ended_at(result: &CheckResult, ended: Option<Moment>, ticket: &Ticket, now: Now) -> WallMicros {
-    match ended {
-        Some(ended) => now.wall_of(ended),
-        None => result.started_at.after(result.timings.total).min(now.wall_of(ticket.received)),
-    }
 }
 
 fn finding(result: &CheckResult) -> Finding {

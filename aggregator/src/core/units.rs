@@ -22,7 +22,7 @@ use super::{
 use crate::{
     limits,
     model::Push,
-    store::{ResultFacts, UnitRows},
+    store::{BatchFacts, UnitRows},
 };
 
 /// A unit on its way through the core.
@@ -141,14 +141,14 @@ impl Core {
     }
 
     /// Decides on a unit that is the next one of its chain.
-    fn decide_on(&mut self, unit: &Verified<Unit>, ticket: &Ticket, now: Now) -> Vec<ResultFacts> {
+    fn decide_on(&mut self, unit: &Verified<Unit>, ticket: &Ticket, now: Now) -> BatchFacts {
         let key = unit.get().place.agent;
         let facts = self.observe(unit.get(), ticket, now);
         self.agents.entry(key).or_default().decided.advance(unit);
         facts
     }
 
-    fn store(&mut self, unit: Verified<Unit>, results: Vec<ResultFacts>, ticket: Ticket, now: Now) {
+    fn store(&mut self, unit: Verified<Unit>, facts: BatchFacts, ticket: Ticket, now: Now) {
         let (agent, epoch) = (unit.get().place.agent, unit.get().place.epoch);
         let region = self.enrolment.region(&agent);
         let chains = self.agents.entry(agent).or_default();
@@ -164,7 +164,7 @@ impl Core {
             self.ledger.hurry();
         }
         let received_at = now.wall_of(ticket.received);
-        self.ledger.unit(UnitRows { unit, head, received_at, region, results }, now.moment);
+        self.ledger.unit(UnitRows { unit, head, received_at, region, facts }, now.moment);
         self.ledger.after(After::Ack { agent, epoch, end: head.next, ack: ticket.ack }, now.moment);
     }
 

@@ -4,8 +4,8 @@ use quorate_proto::{Micros, MonitorSpec, WallMicros};
 use quorate_quorum::{Quorum, Sensitivity};
 
 use super::{
-    Alert, AlertEvent, Delivery, DeliveryState, Incident, IncidentCause, IncidentTimeline, MonitorReference,
-    Secret,
+    Alert, AlertEvent, Delivery, DeliveryState, EventKind, Incident, IncidentCause, IncidentTimeline,
+    MonitorEvent, MonitorReference, Secret,
 };
 use crate::config::{Channel, ChannelKind, Monitor};
 
@@ -62,6 +62,20 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         resolved_at: None,
         regions: vec![],
         timeline: IncidentTimeline::default(),
+    }
+}
+
+/// An event of a monitor.
+pub(crate) fn event(id: &str, monitor: &str, at: WallMicros) -> MonitorEvent {
+    let kind = EventKind::ReconnectsFrequent;
+    MonitorEvent {
+        id: id.to_owned(),
+        monitor: incident("", monitor).monitor,
+        region: Some("eu".parse().unwrap()),
+        at,
+        kind,
+        severity: kind.severity(),
+        summary: "often".to_owned(),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use quorate_proto::{
     AgentKey, AggregatorKey, Digest, MonitorId, Region, Verified, WallMicros,
+    outcome::TlsFacts,
     verify::{Head, Unit},
 };
 use quorate_quorum::Verdict;
 
-use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
+use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Said, Tracked};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -28,15 +29,26 @@ pub struct UnitRows {
     pub received_at: WallMicros,
     /// The region in which the agent is enrolled.
     pub region: Region,
-    /// One for each result of a batch, in its order.
-    pub results: Vec<ResultFacts>,
+    /// What the aggregator adds to the entries of a batch.
+    pub facts: BatchFacts,
 }
 
-/// What the aggregator knows of a result that the agent does not.
+/// What the aggregator knows of a batch's entries that the agent does not: one for each, in the order of its lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchFacts {
+    /// Of the results.
+    pub results: Vec<EntryFacts>,
+    /// Of what happened to canaries.
+    pub canaries: Vec<EntryFacts>,
+    /// Of the idle timeouts that were looked for.
+    pub idle_timeouts: Vec<EntryFacts>,
+}
+
+/// What the aggregator knows of one entry that the agent does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResultFacts {
-    /// When the check ended, by the aggregator's clock.
-    pub ended_at: WallMicros,
+pub struct EntryFacts {
+    /// When it happened, or the check ended, by the aggregator's clock.
+    pub at: WallMicros,
     /// Whether it came too late to decide.
     pub late: bool,
 }
@@ -73,6 +85,24 @@ pub enum Change {
     },
     /// A row of the outbox as it stands.
     Delivery(Box<Delivery>),
+    /// Something that happened to a monitor and is no incident.
+    Event(Box<MonitorEvent>),
+    /// What has been said of a monitor by events.
+    Said {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// All of it.
+        said: Box<Said>,
+    },
+    /// What TLS agreed on last.
+    Tls {
+        /// With which monitor's server.
+        monitor: MonitorId,
+        /// In which region.
+        region: Region,
+        /// What, and since when it is that.
+        stored: StoredTls,
+    },
     /// An agent as it stands.
     Agent(AgentRecord),
     /// A join token as it stands.
@@ -112,6 +142,15 @@ pub struct MonitorForm {
     pub fingerprint: Digest,
     /// The revision of the assignments that brought this form.
     pub revision: u64,
+}
+
+/// What TLS agreed on last in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredTls {
+    /// What.
+    pub facts: TlsFacts,
+    /// Since when it is that, by the aggregator's clock.
+    pub since: WallMicros,
 }
 
 /// Why a commit was not made. Nothing of it is on disk.

@@ -6,11 +6,12 @@ use quorate_proto::{
     Admission, AgentKey, AggregatorKey, BatchBody, BootEpoch, Chains, CheckKind, CheckResult, Digest,
     Failure, FailureKind, Gap, GapCause, Micros, Outcome, Phase, Region, Sequence, SignedUnit, SigningKey,
     Timings, WallMicros,
+    canary::{CanaryEvent, CanaryResult, IdleTimeoutResult},
     unit::{Content, Place},
     verify::{self, Authentic},
 };
 
-use super::commit::{ResultFacts, UnitRows};
+use super::commit::{BatchFacts, EntryFacts, UnitRows};
 use crate::model::AgentRecord;
 
 /// The key of every test's aggregator.
@@ -52,6 +53,37 @@ pub(crate) fn refused(monitor: &str, detail: &str) -> CheckResult {
     check(monitor, Outcome::Failed(Failure::new(FailureKind::ConnectionRefused, Phase::Tcp, detail)))
 }
 
+/// Something that happened to a canary.
+pub(crate) fn canary(monitor: &str, event: CanaryEvent) -> CanaryResult {
+    CanaryResult {
+        monitor: monitor.parse().unwrap(),
+        at: WallMicros(0),
+        age: Micros::ZERO,
+        address: Some([192, 0, 2, 1].into()),
+        event,
+    }
+}
+
+/// A canary that ended after some seconds.
+pub(crate) fn ended(monitor: &str, seconds: u64, kind: FailureKind) -> CanaryResult {
+    let event = CanaryEvent::Ended {
+        open_for: Micros::from_secs(seconds),
+        heartbeats: 2,
+        quiet_for: Micros::from_secs(1),
+        failure: Failure::new(kind, Phase::Exchange, "as seen"),
+    };
+    canary(monitor, event)
+}
+
+/// A canary that is open again half a second after the last one ended; none ended where it is the first.
+pub(crate) fn opened(monitor: &str, first: bool) -> CanaryResult {
+    let after = (!first).then_some(Micros::from_millis(500));
+    canary(
+        monitor,
+        CanaryEvent::Opened { took: Micros::from_millis(40), after, failed_attempts: 0, tls: None },
+    )
+}
+
 impl Agent {
     pub(crate) fn new(name: &str, region: &str) -> Self {
         let signing = SigningKey::generate().unwrap();
@@ -87,13 +119,18 @@ impl Agent {
 
     /// The next unit of the chain, signed and authenticated.
     pub(crate) fn batch(&mut self, results: Vec<CheckResult>) -> Authentic {
-        let body = BatchBody {
-            signed_at: WallMicros(1),
-            revision: self.revision,
-            results,
-            canaries: Vec::new(),
-            idle_timeouts: Vec::new(),
-        };
+        self.said(results, Vec::new(), Vec::new())
+    }
+
+    /// The same with what happened to canaries, and idle timeouts.
+    pub(crate) fn said(
+        &mut self,
+        results: Vec<CheckResult>,
+        canaries: Vec<CanaryResult>,
+        idle_timeouts: Vec<IdleTimeoutResult>,
+    ) -> Authentic {
+        let revision = self.revision;
+        let body = BatchBody { signed_at: WallMicros(1), revision, results, canaries, idle_timeouts };
         self.content(Content::Batch(body))
     }
 
@@ -134,16 +171,22 @@ impl Agent {
     /// Rows of a unit with one check.
     pub(crate) fn rows(&mut self, result: CheckResult, at: i64) -> UnitRows {
         let unit = self.batch(vec![result]);
+        self.rows_of(unit, at)
+    }
+
+    /// Rows of a unit with one entry in each of its lists, all of which happened at one moment.
+    pub(crate) fn rows_of(&mut self, unit: Authentic, at: i64) -> UnitRows {
         let Ok(Admission::Next(unit)) = verify::admit(unit, &self.chains, |_| true) else {
             panic!("a unit of the fixture is not the next one")
         };
         self.chains.advance(&unit);
+        let facts = EntryFacts { at: WallMicros(at), late: false };
         UnitRows {
             head: self.chains.head(self.epoch).unwrap(),
             unit: *unit,
             received_at: WallMicros(at),
             region: self.record.region.clone(),
-            results: vec![ResultFacts { ended_at: WallMicros(at), late: false }],
+            facts: BatchFacts { results: vec![facts], canaries: vec![facts], idle_timeouts: vec![facts] },
         }
     }
 }

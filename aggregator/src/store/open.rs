@@ -217,9 +217,10 @@ mod tests {
         let opened = open(folder.path()).unwrap();
         opened.connection.pragma_update(None, "user_version", schema::VERSION + 1).unwrap();
         drop(opened);
+        let told = format!("quorate.db: has schema version {}", schema::VERSION + 1);
         let text = refusal(folder.path());
-        assert!(text.contains("quorate.db: has schema version 2"), "{text}");
-        assert!(refusal(folder.path()).contains("schema version 2"), "the refusal changed it");
+        assert!(text.contains(&told), "{text}");
+        assert!(refusal(folder.path()).contains(&told), "the refusal changed it");
     }
 
     #[test]

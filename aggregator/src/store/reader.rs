@@ -1,16 +1,19 @@
 //! Reading without waiting for the writer: a bounded pool of read-only connections.
 
 mod cursor;
+mod history;
 mod pool;
 mod questions;
+mod rows;
 
 use std::{path::Path, sync::Arc};
 
-use quorate_proto::{AgentName, MonitorId, Region};
+use quorate_proto::{MonitorId, Region};
 use serde::Serialize;
 
+pub use self::rows::{AddressRow, CanaryRow, IdleTimeoutRow, PhasesMs, ResultRow, RoundTripsMs};
 use self::{cursor::Page, pool::Pool};
-use crate::model::{Delivery, Incident};
+use crate::model::{Delivery, Incident, MonitorEvent};
 
 /// Where a page of rows starts, and how long it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,56 +31,6 @@ pub struct Paged<T> {
     pub items: Vec<T>,
     /// What to pass as `before` for the next page; `null` at the end.
     pub next: Option<String>,
-}
-
-/// One stored check.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ResultRow {
-    /// The region that checked.
-    pub region: Region,
-    /// The agent that checked.
-    pub agent: Option<AgentName>,
-    /// `scheduled` or `confirming`.
-    pub kind: &'static str,
-    /// When it ended, by the aggregator's clock, RFC 3339.
-    pub ended_at: String,
-    /// Whether it passed.
-    pub passed: bool,
-    /// The failure's name.
-    pub failure: Option<String>,
-    /// The failure's phase.
-    pub phase: Option<String>,
-    /// The failure's detail.
-    pub detail: Option<String>,
-    /// The HTTP status of a refused upgrade.
-    pub status: Option<u16>,
-    /// Round trip or whole check, in milliseconds.
-    pub latency_ms: f64,
-    /// The whole check, in milliseconds.
-    pub total_ms: f64,
-    /// Phase by phase, in milliseconds.
-    pub phases_ms: PhasesMs,
-    /// The address that was dialled.
-    pub address: Option<String>,
-    /// Whether it came too late to decide.
-    pub late: bool,
-}
-
-/// How long each phase took, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct PhasesMs {
-    /// Resolving.
-    pub dns: Option<f64>,
-    /// TCP handshake.
-    pub tcp: Option<f64>,
-    /// TLS handshake.
-    pub tls: Option<f64>,
-    /// HTTP upgrade.
-    pub upgrade: Option<f64>,
-    /// Steps.
-    pub exchange: Option<f64>,
-    /// Closing handshake.
-    pub close: Option<f64>,
 }
 
 /// Why a question was not answered.
@@ -120,6 +73,65 @@ impl Reader {
         self.pool
             .ask(move |connection| questions::results(connection, &monitor, region.as_ref(), &page))
             .await
+    }
+
+    /// What happened to canaries of one monitor, newest first, of one region or all. Without `alive` the reports that
+    /// nothing happened are left out.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn canaries(
+        &self,
+        monitor: &MonitorId,
+        region: Option<&Region>,
+        alive: bool,
+        cursor: &Cursor,
+    ) -> Result<Paged<CanaryRow>, StoreError> {
+        let page = Page::<i64>::of(cursor)?;
+        let (monitor, region) = (monitor.clone(), region.cloned());
+        self.pool
+            .ask(move |connection| history::canaries(connection, &monitor, region.as_ref(), alive, &page))
+            .await
+    }
+
+    /// Searches for idle timeouts of one monitor's paths, newest first, of one region or all.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn idle_timeouts(
+        &self,
+        monitor: &MonitorId,
+        region: Option<&Region>,
+        cursor: &Cursor,
+    ) -> Result<Paged<IdleTimeoutRow>, StoreError> {
+        let page = Page::<i64>::of(cursor)?;
+        let (monitor, region) = (monitor.clone(), region.cloned());
+        self.pool
+            .ask(move |connection| history::idle_timeouts(connection, &monitor, region.as_ref(), &page))
+            .await
+    }
+
+    /// The latest search for the idle timeout in each region of one monitor, in order of region.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn idle_timeouts_latest(&self, monitor: &MonitorId) -> Result<Vec<IdleTimeoutRow>, StoreError> {
+        let monitor = monitor.clone();
+        self.pool.ask(move |connection| history::idle_timeouts_latest(connection, &monitor)).await
+    }
+
+    /// Events that are no incident, newest first, of one monitor or all.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn events(
+        &self,
+        monitor: Option<&MonitorId>,
+        cursor: &Cursor,
+    ) -> Result<Paged<MonitorEvent>, StoreError> {
+        let page = Page::<String>::of(cursor)?;
+        let monitor = monitor.cloned();
+        self.pool.ask(move |connection| history::events(connection, monitor.as_ref(), &page)).await
     }
 
     /// Incidents, newest first, of one monitor or all, open or resolved or both.

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{
-    AgentKey, AggregatorKey, BootEpoch, Chains, Digest, MonitorId, Sequence, WallMicros, verify::Head,
+    AgentKey, AggregatorKey, BootEpoch, Chains, Digest, MonitorId, Region, Sequence, WallMicros,
+    outcome::TlsFacts, verify::Head,
 };
 use quorate_quorum::Verdict;
 use rusqlite::{Connection, OptionalExtension as _, Row, types::FromSqlError};
 
 use super::{
     columns::{delivery, json, parsed, wall},
-    commit::MonitorForm,
+    commit::{MonitorForm, StoredTls},
     rows::unsigned,
 };
-use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
+use crate::model::{AgentRecord, Delivery, JoinToken, Said, Tracked};
 
 /// Everything that the core needs at its start.
 #[derive(Debug, Default)]
@@ -40,6 +41,10 @@ pub struct Recovered {
     pub revision: u64,
     /// The form of each monitor that agents were given.
     pub monitors: BTreeMap<MonitorId, MonitorForm>,
+    /// What has been said of each monitor by events.
+    pub said: BTreeMap<MonitorId, Said>,
+    /// What TLS agreed on last with each monitor's server, in each region.
+    pub tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
     /// The key that this database's agents know their aggregator by; none in a new one.
     pub aggregator_key: Option<AggregatorKey>,
 }
@@ -91,6 +96,10 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, rusqlite::Er
             .into_iter()
             .map(|form| (form.monitor.clone(), form))
             .collect(),
+        said: list(connection, "SELECT monitor, body FROM said", |row| Ok((parsed(row, 0)?, json(row, 1)?)))?
+            .into_iter()
+            .collect(),
+        tls: tls(connection)?,
         aggregator_key: meta(connection, "aggregator_key")?.map(AggregatorKey),
     })
 }
@@ -147,6 +156,29 @@ fn given(connection: &Connection) -> Result<BTreeMap<AgentKey, BTreeSet<MonitorI
         given.entry(agent).or_default().insert(monitor);
     }
     Ok(given)
+}
+
+fn tls(connection: &Connection) -> Result<BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>, rusqlite::Error> {
+    let mut all = BTreeMap::<MonitorId, BTreeMap<Region, StoredTls>>::new();
+    let rows = list(
+        connection,
+        "SELECT monitor, region, since, version, cipher, not_after, fingerprint, verified FROM tls",
+        |row| {
+            let facts = TlsFacts {
+                version: row.get(3)?,
+                cipher: row.get(4)?,
+                not_after: wall(row, 5)?,
+                fingerprint: row.get(6)?,
+                verified: row.get(7)?,
+            };
+            let stored = StoredTls { facts, since: WallMicros(row.get(2)?) };
+            Ok((parsed(row, 0)?, parsed(row, 1)?, stored))
+        },
+    )?;
+    for (monitor, region, stored) in rows {
+        all.entry(monitor).or_default().insert(region, stored);
+    }
+    Ok(all)
 }
 
 fn verdict(row: &Row<'_>) -> Result<(MonitorId, StoredVerdict), rusqlite::Error> {

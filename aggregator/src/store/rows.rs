@@ -1,13 +1,20 @@
 //! A commit as rows: every statement that writes.
 
+mod canaries;
+
 use quorate_proto::{
-    AgentKey, CheckKind, CheckResult, Gap, Micros, Region, Sequence, limits as protocol,
+    AgentKey, CheckKind, CheckResult, FailureKind, Gap, Micros, MonitorId, Region, Sequence,
+    limits as protocol,
+    outcome::{AddressResult, RoundTrips},
     unit::{Content, Place},
 };
 use rusqlite::{Connection, OptionalExtension as _, Params, Transaction, params};
 
-use super::commit::{Change, Commit, MonitorForm, ResultFacts, UnitRows};
-use crate::model::{AgentRecord, Delivery, JoinToken, Tracked};
+use super::{
+    commit::{Change, Commit, EntryFacts, MonitorForm, StoredTls, UnitRows},
+    reader::AddressRow,
+};
+use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Tracked};
 
 type Rows = Result<(), rusqlite::Error>;
 
@@ -39,8 +46,15 @@ fn write_unit(connection: &Connection, rows: &UnitRows) -> Rows {
         Content::Batch(batch) => {
             // Where the log has it already, whatever the chain's memory says, its results are not stored again.
             if write_batch(connection, rows)? {
-                for (result, facts) in batch.results.iter().zip(&rows.results) {
-                    write_result(connection, agent, &rows.region, result, *facts)?;
+                let (region, facts) = (&rows.region, &rows.facts);
+                for (result, facts) in batch.results.iter().zip(&facts.results) {
+                    write_result(connection, agent, region, result, *facts)?;
+                }
+                for (canary, facts) in batch.canaries.iter().zip(&facts.canaries) {
+                    canaries::write_canary(connection, agent, region, canary, *facts)?;
+                }
+                for (found, facts) in batch.idle_timeouts.iter().zip(&facts.idle_timeouts) {
+                    canaries::write_idle_timeout(connection, agent, region, found, *facts)?;
                 }
             }
         }
@@ -121,25 +135,28 @@ fn write_result(
     agent: &AgentKey,
     region: &Region,
     result: &CheckResult,
-    facts: ResultFacts,
+    facts: EntryFacts,
 ) -> Rows {
     let failure = result.failure();
     let refusal = failure.and_then(|failure| failure.refusal.as_ref());
     let span = |span: Option<Micros>| span.map(|span| signed(span.0));
     let timings = &result.timings;
+    let trips = |of: fn(RoundTrips) -> Micros| span(timings.samples.map(of));
     connection
         .prepare_cached(
             "INSERT INTO result (monitor, region, agent, confirming, ended_at, late, failure, phase, detail, status,
                  server, body, total_us, round_trip_us, dns_us, tcp_us, tls_us, upgrade_us, exchange_us, close_us,
-                 address)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                 address, canary_lives, addresses, round_trips, round_trip_min_us, round_trip_p50_us,
+                 round_trip_max_us, jitter_us)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                 ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
         )?
         .execute(params![
             result.monitor.as_str(),
             region.as_str(),
             agent.0,
             matches!(result.kind, CheckKind::Confirming { .. }),
-            facts.ended_at.0,
+            facts.at.0,
             facts.late,
             failure.map(|failure| failure.kind.name()),
             failure.map(|failure| failure.phase.name()),
@@ -156,8 +173,28 @@ fn write_result(
             span(timings.exchange),
             span(timings.close),
             result.address.map(|address| address.to_string()),
+            failure.is_some_and(|failure| failure.canary_lives),
+            addresses(result)?,
+            timings.samples.map(|trips| trips.count),
+            trips(|trips| trips.min),
+            trips(|trips| trips.p50),
+            trips(|trips| trips.max),
+            trips(|trips| trips.jitter),
         ])?;
     Ok(())
+}
+
+/// What each of several addresses found, in JSON; none where one alone was looked at.
+fn addresses(result: &CheckResult) -> Result<Option<String>, rusqlite::Error> {
+    if result.addresses.is_empty() {
+        return Ok(None);
+    }
+    let row = |found: &AddressResult| AddressRow {
+        address: found.address.to_string(),
+        failure: found.failure.as_ref().map(FailureKind::to_string),
+        total_ms: found.total.as_millis_f64(),
+    };
+    json(&result.addresses.iter().map(row).collect::<Vec<_>>()).map(Some)
 }
 
 fn write_change(connection: &Connection, change: &Change) -> Rows {
@@ -177,8 +214,18 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
         ),
         Change::MonitorGone { monitor } => {
             put(connection, "DELETE FROM verdict WHERE monitor = ?1", [monitor.as_str()])?;
-            put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])
+            put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])?;
+            put(connection, "DELETE FROM said WHERE monitor = ?1", [monitor.as_str()])?;
+            put(connection, "DELETE FROM tls WHERE monitor = ?1", [monitor.as_str()])
         }
+        Change::Event(event) => write_event(connection, event),
+        Change::Said { monitor, said } => put(
+            connection,
+            "INSERT INTO said (monitor, body) VALUES (?1, ?2)
+             ON CONFLICT (monitor) DO UPDATE SET body = excluded.body",
+            params![monitor.as_str(), json(said)?],
+        ),
+        Change::Tls { monitor, region, stored } => write_tls(connection, monitor, region, stored),
         Change::Delivery(delivery) => write_delivery(connection, delivery),
         Change::Agent(agent) => write_agent(connection, agent),
         Change::JoinToken(token) => write_join_token(connection, token),
@@ -207,6 +254,37 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
     }
 }
 
+fn write_event(connection: &Connection, event: &MonitorEvent) -> Rows {
+    put(
+        connection,
+        "INSERT INTO monitor_event (id, monitor, at, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO NOTHING",
+        params![event.id, event.monitor.id.as_str(), event.at.0, event.kind.name(), json(event)?],
+    )
+}
+
+fn write_tls(connection: &Connection, monitor: &MonitorId, region: &Region, stored: &StoredTls) -> Rows {
+    let StoredTls { facts, since } = stored;
+    put(
+        connection,
+        "INSERT INTO tls (monitor, region, since, version, cipher, not_after, fingerprint, verified)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (monitor, region) DO UPDATE SET since = excluded.since, version = excluded.version,
+             cipher = excluded.cipher, not_after = excluded.not_after, fingerprint = excluded.fingerprint,
+             verified = excluded.verified",
+        params![
+            monitor.as_str(),
+            region.as_str(),
+            since.0,
+            facts.version,
+            facts.cipher,
+            facts.not_after.map(|at| at.0),
+            facts.fingerprint,
+            facts.verified
+        ],
+    )
+}
+
 fn write_incident(connection: &Connection, tracked: &Tracked) -> Rows {
     let Tracked { incident, opened_at, told } = tracked;
     put(
@@ -230,8 +308,8 @@ fn write_delivery(connection: &Connection, delivery: &Delivery) -> Rows {
     connection
         .prepare_cached(
             "INSERT INTO delivery (id, channel, incident, alert, state, attempts, due_at, first_sent_at, delivered_at,
-                 status, error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 status, error, decided_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,
                  due_at = excluded.due_at, first_sent_at = excluded.first_sent_at,
                  delivered_at = excluded.delivered_at, status = excluded.status, error = excluded.error",
@@ -248,6 +326,7 @@ fn write_delivery(connection: &Connection, delivery: &Delivery) -> Rows {
             delivery.delivered_at.map(|at| at.0),
             delivery.status,
             delivery.error,
+            delivery.alert.decided_at.0,
         ])?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::OpenError;
 pub(super) const APPLICATION_ID: i32 = 0x5155_4f52;
 
 /// Version *n* is reached by running the first *n* of these.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// The version that this program writes.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -174,6 +174,107 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Canaries, idle timeouts, events, and what is known of TLS. Columns are added without touching rows that are there.
+const V2: &str = "
+-- What happened to canaries, one row an event: `opened`, `not_opened`, `alive`, `ended`, `left`. `code` is the close code
+-- by which an end is counted: 1005 where the frame had none, 1006 where none came.
+CREATE TABLE canary (
+    id INTEGER PRIMARY KEY,
+    monitor TEXT NOT NULL,
+    region TEXT NOT NULL,
+    agent BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    late INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    address TEXT,
+    took_us INTEGER,
+    after_us INTEGER,
+    failed_attempts INTEGER,
+    open_for_us INTEGER,
+    heartbeats INTEGER,
+    quiet_for_us INTEGER,
+    round_trips INTEGER,
+    round_trip_min_us INTEGER,
+    round_trip_p50_us INTEGER,
+    round_trip_max_us INTEGER,
+    jitter_us INTEGER,
+    code INTEGER,
+    failure TEXT,
+    phase TEXT,
+    detail TEXT,
+    status INTEGER
+) STRICT;
+CREATE INDEX canary_monitor ON canary (monitor, at, id);
+-- Most rows say that nothing happened.
+CREATE INDEX canary_turn ON canary (monitor, at, id) WHERE event <> 'alive';
+CREATE INDEX canary_at ON canary (at);
+
+-- What searches for the idle timeout of a path found: `cut`, `not_within`, `failed`.
+CREATE TABLE idle_timeout (
+    id INTEGER PRIMARY KEY,
+    monitor TEXT NOT NULL,
+    region TEXT NOT NULL,
+    agent BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    late INTEGER NOT NULL,
+    finding TEXT NOT NULL,
+    survived_us INTEGER,
+    cut_us INTEGER,
+    code INTEGER,
+    failure TEXT,
+    detail TEXT
+) STRICT;
+CREATE INDEX idle_timeout_monitor ON idle_timeout (monitor, at, id);
+CREATE INDEX idle_timeout_region ON idle_timeout (monitor, region, at);
+CREATE INDEX idle_timeout_at ON idle_timeout (at);
+
+-- Events that are no incident. `body` is the event in its JSON form.
+CREATE TABLE monitor_event (
+    id TEXT PRIMARY KEY,
+    monitor TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX monitor_event_at ON monitor_event (at, id);
+CREATE INDEX monitor_event_monitor ON monitor_event (monitor, at, id);
+
+-- What has been said of a monitor by events, so that a restart does not say it again. JSON.
+CREATE TABLE said (
+    monitor TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What TLS agreed on last, and since when it is that. A row a region and not a check: for months every check says the
+-- same.
+CREATE TABLE tls (
+    monitor TEXT NOT NULL,
+    region TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    cipher INTEGER NOT NULL,
+    not_after INTEGER,
+    fingerprint BLOB NOT NULL,
+    verified INTEGER NOT NULL,
+    PRIMARY KEY (monitor, region)
+) STRICT, WITHOUT ROWID;
+
+-- Of checks that make several round trips, and of those that look at several addresses (JSON).
+ALTER TABLE result ADD COLUMN round_trips INTEGER;
+ALTER TABLE result ADD COLUMN round_trip_min_us INTEGER;
+ALTER TABLE result ADD COLUMN round_trip_p50_us INTEGER;
+ALTER TABLE result ADD COLUMN round_trip_max_us INTEGER;
+ALTER TABLE result ADD COLUMN jitter_us INTEGER;
+ALTER TABLE result ADD COLUMN addresses TEXT;
+ALTER TABLE result ADD COLUMN canary_lives INTEGER NOT NULL DEFAULT 0;
+
+-- Old deliveries and gaps are deleted: when a delivery was decided says how old it is.
+ALTER TABLE delivery ADD COLUMN decided_at INTEGER;
+UPDATE delivery SET decided_at = unixepoch(json_extract(alert, '$.decided_at')) * 1000000;
+CREATE INDEX delivery_decided ON delivery (decided_at) WHERE state <> 'pending';
+CREATE INDEX gap_received ON gap (received_at);
+";
+
 /// Looks whose database it is, and changes nothing. Gives its version; 0 for an empty file.
 ///
 /// # Errors
@@ -214,4 +315,63 @@ pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), Op
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(refused)?;
     transaction.pragma_update(None, "user_version", VERSION).map_err(refused)?;
     transaction.commit().map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// A database as version 1 wrote it, with a check, a delivery and a gap.
+    fn version_1() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(V1).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO result (monitor, region, agent, confirming, ended_at, late, total_us)
+                     VALUES ('shop', 'eu', x'01', 0, 7, 0, 50000);
+                 INSERT INTO delivery (id, channel, alert, state, attempts)
+                     VALUES (1, 'x', '{\"decided_at\":\"1970-01-01T01:00:02.500000+01:00\"}', 'delivered', 1),
+                            (2, 'x', '{}', 'failed', 1);
+                 INSERT INTO gap (agent, epoch, sequence, resume, results, cause, received_at, bytes)
+                     VALUES (x'01', 1, 2, 3, 4, 'spool_full', 9, x'');",
+            )
+            .unwrap();
+        connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_up_with_what_it_holds() {
+        let mut connection = version_1();
+        migrate(&mut connection, Path::new("test.db")).unwrap();
+        let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, VERSION);
+        let one =
+            |question: &str| -> Option<i64> { connection.query_row(question, [], |row| row.get(0)).unwrap() };
+        assert_eq!(
+            one("SELECT total_us FROM result WHERE canary_lives = 0 AND addresses IS NULL"),
+            Some(50_000)
+        );
+        assert_eq!(one("SELECT decided_at FROM delivery WHERE id = 1"), Some(2_000_000));
+        assert_eq!(one("SELECT decided_at FROM delivery WHERE id = 2"), None, "it does not say");
+        assert_eq!(one("SELECT results FROM gap"), Some(4));
+        for table in ["canary", "idle_timeout", "monitor_event", "said", "tls"] {
+            assert_eq!(one(&format!("SELECT count(*) FROM {table}")), Some(0));
+        }
+    }
+
+    /// Both ways lead to the same tables.
+    #[test]
+    fn a_new_database_is_as_one_that_was_brought_up() {
+        let schema = |mut connection: Connection| {
+            migrate(&mut connection, Path::new("test.db")).unwrap();
+            let mut tables = connection.prepare("SELECT sql FROM sqlite_schema ORDER BY name").unwrap();
+            let tables = tables.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+            tables.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        assert_eq!(schema(Connection::open_in_memory().unwrap()), schema(version_1()));
+    }
 }

@@ -1,5 +1,7 @@
 //! The store as its users see it.
 
+mod records;
+
 use std::collections::BTreeSet;
 
 use quorate_proto::{Outcome, WallMicros};

@@ -26,15 +26,18 @@ pub(super) struct Job {
 pub struct Retention {
     /// The log as received.
     pub batches: Micros,
-    /// Checks.
+    /// Checks, and what happened to canaries.
     pub results: Micros,
+    /// What is rare and is looked up long after: events, idle timeouts, gaps, and deliveries that are settled and whose
+    /// incident is resolved.
+    pub records: Micros,
 }
 
 impl Default for Retention {
-    /// The log for 7 days, checks for 30.
+    /// The log for 7 days, checks for 30, records for 400: a year later one may still look them up.
     fn default() -> Self {
         const DAY: Micros = Micros::from_secs(24 * 3600);
-        Self { batches: DAY * 7, results: DAY * 30 }
+        Self { batches: DAY * 7, results: DAY * 30, records: DAY * 400 }
     }
 }
 
@@ -112,28 +115,50 @@ impl Writer {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// Deletes one bite of rows that are too old, and says how many.
+    /// Deletes one bite of rows that are too old from each table, and says how many.
     fn prune(&self, wall: WallMicros) -> usize {
-        let bite = |statement, age| {
+        let Retention { batches, results, records } = self.retention;
+        let old = [
+            (
+                "DELETE FROM batch WHERE rowid IN (SELECT rowid FROM batch WHERE received_at < ?1 LIMIT ?2)",
+                batches,
+            ),
+            ("DELETE FROM result WHERE id IN (SELECT id FROM result WHERE ended_at < ?1 LIMIT ?2)", results),
+            ("DELETE FROM canary WHERE id IN (SELECT id FROM canary WHERE at < ?1 LIMIT ?2)", results),
+            (
+                "DELETE FROM idle_timeout WHERE id IN (SELECT id FROM idle_timeout WHERE at < ?1 LIMIT ?2)",
+                records,
+            ),
+            (
+                "DELETE FROM monitor_event WHERE id IN (SELECT id FROM monitor_event WHERE at < ?1 LIMIT ?2)",
+                records,
+            ),
+            (
+                "DELETE FROM gap WHERE (agent, epoch, sequence, resume) IN
+                     (SELECT agent, epoch, sequence, resume FROM gap WHERE received_at < ?1 LIMIT ?2)",
+                records,
+            ),
+            // The newest stays, so that its number is not given out again.
+            (
+                "DELETE FROM delivery WHERE id IN
+                     (SELECT id FROM delivery WHERE state <> 'pending' AND decided_at < ?1
+                          AND id < (SELECT max(id) FROM delivery)
+                          AND NOT EXISTS (SELECT 1 FROM incident
+                              WHERE incident.id = delivery.incident AND incident.resolved_at IS NULL)
+                      LIMIT ?2)",
+                records,
+            ),
+            (
+                "DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < ?1 LIMIT ?2)",
+                limits::JOIN_TOKEN_KEPT,
+            ),
+        ];
+        let bite = |(statement, age): (&str, Micros)| {
             self.connection
                 .prepare_cached(statement)?
                 .execute(params![wall.before(age).0, limits::PRUNE_ROWS])
         };
-        let deleted = (|| {
-            let batches = bite(
-                "DELETE FROM batch WHERE rowid IN (SELECT rowid FROM batch WHERE received_at < ?1 LIMIT ?2)",
-                self.retention.batches,
-            )?;
-            let results = bite(
-                "DELETE FROM result WHERE id IN (SELECT id FROM result WHERE ended_at < ?1 LIMIT ?2)",
-                self.retention.results,
-            )?;
-            bite(
-                "DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < ?1 LIMIT ?2)",
-                limits::JOIN_TOKEN_KEPT,
-            )?;
-            Ok::<_, rusqlite::Error>(batches + results)
-        })();
+        let deleted = old.into_iter().map(bite).sum::<Result<usize, rusqlite::Error>>();
         deleted.unwrap_or_else(|error| {
             tracing::debug!(%error, "old rows were not deleted; the next turn tries again");
             0
@@ -202,6 +227,52 @@ mod tests {
         assert_eq!(writer.prune(WallMicros(40 * day)), 3);
         assert_eq!((count(&writer, "batch"), count(&writer, "result")), (1, 2));
         assert_eq!(writer.prune(WallMicros(40 * day)), 0);
+    }
+
+    #[test]
+    fn records_go_later_and_what_is_owed_or_open_stays() {
+        use crate::model::{
+            DeliveryState, Tracked,
+            fixture::{alert, delivery, event, incident},
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let day = 24 * 3_600_000_000_i64;
+        let mut changes = Vec::new();
+        // Incident 0 is open. Each has a delivery that is taken and one that is owed; a third is of no incident.
+        for number in 0..2 {
+            let mut incident = incident(&format!("inc_{number}"), "shop");
+            incident.resolved_at = (number > 0).then_some(WallMicros(5));
+            for state in [DeliveryState::Delivered, DeliveryState::Pending, DeliveryState::Failed] {
+                let id = u64::try_from(changes.len()).unwrap();
+                let mut row = delivery(id, "x", alert("msg_1", &incident));
+                row.state = state;
+                changes.push(Change::Delivery(Box::new(row)));
+            }
+            let opened_at = WallMicros(1);
+            changes.push(Change::Incident(Box::new(Tracked {
+                incident,
+                opened_at,
+                told: Default::default(),
+            })));
+        }
+        changes.push(Change::Event(Box::new(event("evt_1", "shop", WallMicros(day)))));
+        changes.push(Change::Event(Box::new(event("evt_2", "shop", WallMicros(399 * day)))));
+        let newest = delivery(99, "x", alert("msg_2", &incident("inc_1", "shop")));
+        changes.push(Change::Delivery(Box::new(crate::model::Delivery {
+            state: DeliveryState::Delivered,
+            ..newest
+        })));
+        let mut agent = Agent::new("eu-a", "eu");
+        let gap = agent.gap(3, quorate_proto::Digest([1; 32]), 3);
+        let gap = agent.rows_of(gap, day);
+        writer.commit(&Commit { units: vec![gap], changes }).unwrap();
+        assert_eq!(writer.prune(WallMicros(400 * day)), 0);
+        // Of the incident that is resolved, the two deliveries that are settled; the event; the gap.
+        assert_eq!(writer.prune(WallMicros(402 * day)), 4);
+        assert_eq!((count(&writer, "delivery"), count(&writer, "incident")), (5, 2));
+        assert_eq!((count(&writer, "monitor_event"), count(&writer, "gap")), (1, 0));
+        assert_eq!(writer.prune(WallMicros(402 * day)), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_proto::{AgentKey, MonitorId, WallMicros};
+use quorate_proto::{AgentKey, MonitorId, Region, WallMicros};
 
 use crate::{limits, model::DeliveryState, store::Change};
 
@@ -24,6 +24,9 @@ enum Thing {
     Form(MonitorId),
     Incident(String),
     Delivery(u64),
+    Said(MonitorId),
+    Tls(MonitorId, Region),
+    Event(String),
     IncidentEvent(WallMicros, String),
 }
 
@@ -32,6 +35,7 @@ impl Changes {
     pub(in crate::core) fn put(&mut self, change: Change) {
         if let Change::MonitorGone { monitor } = &change {
             self.list.remove(&Thing::Form(monitor.clone()));
+            self.list.retain(|thing, _| !thing.is_forgotten_with(monitor));
         }
         self.list.insert(Thing::of(&change), change);
     }
@@ -52,7 +56,7 @@ impl Changes {
         self.list.is_empty()
     }
 
-    /// Keeps the bound: the oldest lines of incidents' history go first, then deliveries that are settled, then the
+    /// Keeps the bound: the oldest lines of history go first, then deliveries that are settled, then the
     /// oldest deliveries. They have been sent; what is lost is the memory of it.
     pub(super) fn trim(&mut self) {
         let excess = |list: &BTreeMap<Thing, Change>| list.len().saturating_sub(limits::BACKLOG_CHANGES_MAX);
@@ -60,7 +64,7 @@ impl Changes {
             return;
         }
         let before = self.list.len();
-        let is_event = |change: &Change| matches!(change, Change::IncidentEvent { .. });
+        let is_event = |change: &Change| matches!(change, Change::IncidentEvent { .. } | Change::Event(_));
         let is_settled =
             |change: &Change| matches!(change, Change::Delivery(row) if row.state != DeliveryState::Pending);
         let is_delivery = |change: &Change| matches!(change, Change::Delivery(_));
@@ -80,6 +84,11 @@ impl Changes {
 }
 
 impl Thing {
+    /// Whether it is a memory of a monitor that ends with it.
+    fn is_forgotten_with(&self, gone: &MonitorId) -> bool {
+        matches!(self, Self::Said(monitor) | Self::Tls(monitor, _) if monitor == gone)
+    }
+
     fn of(change: &Change) -> Self {
         match change {
             Change::Revision(_) => Self::Once("revision"),
@@ -95,6 +104,9 @@ impl Thing {
             Change::Monitor(form) => Self::Form(form.monitor.clone()),
             Change::Incident(tracked) => Self::Incident(tracked.incident.id.clone()),
             Change::Delivery(delivery) => Self::Delivery(delivery.id),
+            Change::Said { monitor, .. } => Self::Said(monitor.clone()),
+            Change::Tls { monitor, region, .. } => Self::Tls(monitor.clone(), region.clone()),
+            Change::Event(event) => Self::Event(event.id.clone()),
             Change::IncidentEvent { incident, at, .. } => Self::IncidentEvent(*at, incident.clone()),
         }
     }

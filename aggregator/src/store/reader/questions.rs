@@ -4,7 +4,7 @@ use quorate_proto::{Micros, MonitorId, Region, WallMicros};
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::{
-    Paged, PhasesMs, ResultRow,
+    Paged, PhasesMs, ResultRow, RoundTripsMs,
     cursor::{Page, Place},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-type Answer<T> = Result<T, rusqlite::Error>;
+pub(super) type Answer<T> = Result<T, rusqlite::Error>;
 
 const DELIVERY_COLUMNS: &str =
     "id, channel, alert, state, attempts, due_at, first_sent_at, delivered_at, status, error";
@@ -30,7 +30,8 @@ pub(super) fn results(
     let mut question = Question::new(
         "SELECT r.id, r.ended_at, r.region, a.name, r.confirming, r.failure, r.phase, r.detail, r.status,
              r.total_us, r.round_trip_us, r.dns_us, r.tcp_us, r.tls_us, r.upgrade_us, r.exchange_us, r.close_us,
-             r.address, r.late
+             r.address, r.late, r.canary_lives, r.addresses, r.round_trips, r.round_trip_min_us, r.round_trip_p50_us,
+             r.round_trip_max_us, r.jitter_us
          FROM result r LEFT JOIN agent a ON a.key = r.agent",
     );
     question.only("r.monitor = ?", monitor.as_str().to_owned());
@@ -109,36 +110,48 @@ pub(super) fn has_token(connection: &Connection, sha256: &[u8; 32]) -> Answer<bo
         .query_row([sha256], |row| row.get(0))
 }
 
+/// A span in microseconds as milliseconds.
+pub(super) fn ms(row: &Row<'_>, column: usize) -> Answer<Option<f64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|us| Micros(unsigned(us)).as_millis_f64()))
+}
+
+/// Round trips out of five columns: count, quickest, middle, slowest, jitter.
+pub(super) fn round_trips(row: &Row<'_>, first: usize) -> Answer<Option<RoundTripsMs>> {
+    let Some(count) = row.get(first)? else { return Ok(None) };
+    let ms = |place| Ok::<_, rusqlite::Error>(ms(row, first + place)?.unwrap_or(0.0));
+    Ok(Some(RoundTripsMs { count, min: ms(1)?, p50: ms(2)?, max: ms(3)?, jitter: ms(4)? }))
+}
+
 /// A question put together from the parts that were asked for; values are always bound.
-struct Question {
+pub(super) struct Question {
     text: String,
     values: Vec<Box<dyn ToSql>>,
     has_clause: bool,
 }
 
 impl Question {
-    fn new(select: &str) -> Self {
+    pub(super) fn new(select: &str) -> Self {
         Self { text: select.to_owned(), values: Vec::new(), has_clause: false }
     }
 
-    fn clause(&mut self, clause: &str) {
+    pub(super) fn clause(&mut self, clause: &str) {
         self.text.push_str(if self.has_clause { " AND " } else { " WHERE " });
         self.text.push_str(clause);
         self.has_clause = true;
     }
 
-    fn only(&mut self, clause: &str, value: impl ToSql + 'static) {
+    pub(super) fn only(&mut self, clause: &str, value: impl ToSql + 'static) {
         self.clause(clause);
         self.values.push(Box::new(value));
     }
 
-    fn below(&mut self, columns: &str, at: i64, id: impl ToSql + 'static) {
+    pub(super) fn below(&mut self, columns: &str, at: i64, id: impl ToSql + 'static) {
         self.clause(&format!("{columns} < (?, ?)"));
         self.values.push(Box::new(at));
         self.values.push(Box::new(id));
     }
 
-    fn ask<T>(
+    pub(super) fn ask<T>(
         mut self,
         connection: &Connection,
         order: &str,
@@ -154,9 +167,7 @@ impl Question {
 }
 
 fn result(row: &Row<'_>) -> Answer<ResultRow> {
-    let ms = |column: usize| -> Answer<Option<f64>> {
-        Ok(row.get::<_, Option<i64>>(column)?.map(|us| Micros(unsigned(us)).as_millis_f64()))
-    };
+    let ms = |column| ms(row, column);
     let failure: Option<String> = row.get(5)?;
     let total_ms = ms(9)?.unwrap_or(0.0);
     Ok(ResultRow {
@@ -181,5 +192,11 @@ fn result(row: &Row<'_>) -> Answer<ResultRow> {
         },
         address: row.get(17)?,
         late: row.get(18)?,
+        canary_lives: row.get(19)?,
+        addresses: match row.get::<_, Option<String>>(20)? {
+            Some(_) => json(row, 20)?,
+            None => Vec::new(),
+        },
+        round_trips: round_trips(row, 21)?,
     })
 }

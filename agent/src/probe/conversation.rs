@@ -1,0 +1,582 @@
+//! What is said and expected on one open connection, as a state machine: messages and time in, what to send and what to make
+//! of it out.
+//!
+//! The order of calls: [`Conversation::poll`] until it wants to wait, whenever anything happened and when the time comes that
+//! it named; [`Conversation::handle`] with every frame that comes, whether anything is under way or not. It begins with the
+//! hello; when that is said (at once, where there is none) it is [`Action::Idle`], and [`Conversation::begin_round`] or
+//! [`Conversation::listen`] begins what is next. A message that came is looked at before the clock: what is there when it is
+//! looked for is not late because the agent was.
+
+mod demand;
+mod memory;
+mod number;
+mod waiting;
+
+use std::{borrow::Cow, collections::VecDeque, mem, sync::Arc};
+
+use quorate_proto::{
+    Failure, FailureKind, Micros, Payload, Phase, WallMicros, outcome::ContentFault, template::Place,
+};
+
+pub(crate) use self::memory::Memory;
+use self::{
+    demand::Remembered,
+    waiting::{Excess, Waiting},
+};
+use super::{
+    expand::{FillError, Role, Seeds, Values},
+    matcher::{Pattern, regex, searchable},
+    pointer,
+    quote::quote,
+    script::{Act, Awaited, Flow, Requirement, Rule, Script, TakenFrom, Taking},
+};
+use crate::{
+    clock::{Now, Tick},
+    limits,
+};
+
+/// The conversation on one open connection.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    script: Arc<Script>,
+    values: Values,
+    /// The step that is taken, or is the next.
+    place: Place,
+    state: State,
+    waiting: Waiting,
+    /// What is due to messages that want a reply.
+    replies: VecDeque<Outgoing>,
+    kept: VecDeque<(Box<[u8]>, Tick)>,
+    kept_bytes: usize,
+    /// Whether something is being sent: it was given out, and nothing happened since.
+    is_sending: bool,
+    /// When the latest message of the round was sent; pings are timed by themselves.
+    sent: Option<Tick>,
+    /// The slowest round trip of the round.
+    round_trip: Option<Micros>,
+    pings: u64,
+    followed: Box<[Option<i128>]>,
+    /// Whether a message came, since a stream was last listened to, that may have belonged to it.
+    has_overlooked: bool,
+    /// Whether the stream has no end.
+    is_listening: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is under way.
+    Idle,
+    /// The step at the place begins.
+    Next,
+    Expecting {
+        pattern: Pattern,
+        since: Tick,
+    },
+    Pinging {
+        payload: [u8; 8],
+        sent: Tick,
+    },
+    Streaming {
+        pattern: Pattern,
+        came: u32,
+        /// When the latest one came, or the step began.
+        last: Tick,
+    },
+    Failed(Box<Failure>),
+}
+
+/// A frame that came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Inbound<'a> {
+    /// A text or binary message.
+    Data(&'a [u8]),
+    /// A ping. Whoever reads the frames answers it.
+    Ping,
+    /// A pong with its payload.
+    Pong(&'a [u8]),
+}
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping([u8; 8]),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Send this, and ask again.
+    Send(Outgoing),
+    /// Wait for a frame, or until then.
+    Wait(Option<Tick>),
+    /// What was under way is done.
+    Idle,
+    /// It failed, and stays so.
+    Failed(Failure),
+}
+
+/// What is wrong, before its phase is added.
+type Wrong = (FailureKind, String);
+
+impl Conversation {
+    /// Begins with the hello.
+    pub(crate) fn new(script: Arc<Script>, seeds: Seeds) -> Self {
+        let followed = vec![None; script.follows].into();
+        Self {
+            script,
+            values: Values::new(seeds),
+            place: Place::Hello(0),
+            state: State::Next,
+            waiting: Waiting::default(),
+            replies: VecDeque::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            is_sending: false,
+            sent: None,
+            round_trip: None,
+            pings: 0,
+            followed,
+            has_overlooked: false,
+            is_listening: false,
+        }
+    }
+
+    /// Begins one round trip: the monitor's steps. Does nothing while something else is under way.
+    pub(crate) fn begin_round(&mut self) {
+        if !matches!(self.state, State::Idle) {
+            return;
+        }
+        self.values.count += 1;
+        self.place = Place::Step(0);
+        self.state = State::Next;
+        self.sent = None;
+        self.round_trip = None;
+        self.is_listening = false;
+    }
+
+    /// Begins to listen to the monitor's stream without an end, after what is said before it. Does nothing, and says so,
+    /// where the steps have no stream.
+    pub(crate) fn listen(&mut self) -> bool {
+        let has_stream = self.script.steps.iter().any(|act| matches!(act, Act::Stream(_)));
+        if has_stream {
+            self.begin_round();
+            self.is_listening = true;
+        }
+        has_stream
+    }
+
+    /// Whether there are messages that it answers by itself.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.script.replies.is_empty()
+    }
+
+    /// The slowest round trip of the round that is under way or over. The hello has none.
+    pub(crate) fn round_trip(&self) -> Option<Micros> {
+        self.round_trip
+    }
+
+    /// What is to be done at this moment.
+    pub(crate) fn poll(&mut self, now: Now) -> Action {
+        self.is_sending = false;
+        loop {
+            if let State::Failed(failure) = &self.state {
+                return Action::Failed(Failure::clone(failure));
+            }
+            if let Some(reply) = self.replies.pop_front() {
+                self.is_sending = true;
+                return Action::Send(reply);
+            }
+            match &self.state {
+                State::Idle => return Action::Idle,
+                State::Next => match self.begin_step(now) {
+                    Ok(None) => {}
+                    Ok(Some(outgoing)) => {
+                        self.is_sending = true;
+                        return Action::Send(outgoing);
+                    }
+                    Err(wrong) => self.fail(wrong),
+                },
+                State::Expecting { .. } | State::Pinging { .. } | State::Streaming { .. } => {
+                    match self.until() {
+                        Some((until, span)) if now.tick >= until => {
+                            let wrong = self.late(now.tick, span);
+                            self.fail(wrong);
+                        }
+                        until => return Action::Wait(until.map(|(until, _)| until)),
+                    }
+                }
+                State::Failed(_) => {}
+            }
+        }
+    }
+
+    /// Takes a frame that came.
+    pub(crate) fn handle(&mut self, now: Now, inbound: Inbound<'_>) {
+        let taken = match inbound {
+            Inbound::Ping => {
+                self.waiting.control();
+                Ok(())
+            }
+            Inbound::Pong(payload) => {
+                self.waiting.receive(payload.len());
+                self.handle_pong(now, payload);
+                Ok(())
+            }
+            Inbound::Data(message) => {
+                self.waiting.receive(message.len());
+                match self.reply_to(message, now.wall) {
+                    Some(reply) => {
+                        self.waiting.reply();
+                        self.replies.push_back(reply);
+                        Ok(())
+                    }
+                    None => self.take(now, now.tick, message),
+                }
+            }
+        };
+        if let Err(wrong) = taken.and_then(|()| self.not_too_much()) {
+            self.fail(wrong);
+        }
+    }
+
+    /// The failure of having waited until a deadline that stands around all of this.
+    pub(crate) fn overdue(&self, now: Tick, span: Micros) -> Failure {
+        if let State::Failed(failure) = &self.state {
+            return Failure::clone(failure);
+        }
+        let (kind, detail) = self.late(now, span);
+        Failure::new(kind, Phase::Exchange, detail)
+    }
+
+    /// Where it stands, for the failure of a connection that ends: what was missing, and what came.
+    pub(crate) fn standing(&self) -> String {
+        format!("{} before, {}", self.missing(), self.waiting.came(&self.values))
+    }
+
+    fn fail(&mut self, (kind, detail): Wrong) {
+        self.state = State::Failed(Box::new(Failure::new(kind, Phase::Exchange, detail)));
+        self.kept = VecDeque::new();
+    }
+
+    /// Begins steps until one sends something or waits.
+    fn begin_step(&mut self, now: Now) -> Result<Option<Outgoing>, Wrong> {
+        let script = Arc::clone(&self.script);
+        let Some(act) = self.act(&script) else {
+            self.state = State::Idle;
+            return Ok(None);
+        };
+        self.waiting = Waiting::default();
+        match act {
+            Act::Send(payload) => {
+                let outgoing = self.fill(payload, now.wall).map_err(|error| unfit(&error))?;
+                self.sent = Some(now.tick);
+                self.end_step();
+                Ok(Some(outgoing))
+            }
+            Act::Ping { within: _ } => {
+                self.pings += 1;
+                let payload = self.values.seeds.ping_payload(self.pings);
+                self.state = State::Pinging { payload, sent: now.tick };
+                Ok(Some(Outgoing::Ping(payload)))
+            }
+            Act::Expect(awaited) => {
+                let pattern =
+                    awaited.wanted.pattern(&self.values, now.wall).map_err(|error| unfit(&error))?;
+                self.state = State::Expecting { pattern, since: now.tick };
+                self.take_kept(now)?;
+                Ok(None)
+            }
+            Act::Stream(flow) => {
+                let pattern = flow.wanted.pattern(&self.values, now.wall).map_err(|error| unfit(&error))?;
+                if mem::take(&mut self.has_overlooked) {
+                    self.forget_sequence(&flow.requirements);
+                }
+                self.state = State::Streaming { pattern, came: 0, last: now.tick };
+                self.take_kept(now)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn act<'script>(&self, script: &'script Script) -> Option<&'script Act> {
+        match self.place {
+            Place::Hello(index) => script.hello.get(index),
+            Place::Step(index) => script.steps.get(index),
+            Place::Reply(_) => None,
+        }
+    }
+
+    fn end_step(&mut self) {
+        self.place = match self.place {
+            Place::Hello(index) => Place::Hello(index + 1),
+            Place::Step(index) => Place::Step(index + 1),
+            Place::Reply(index) => Place::Reply(index),
+        };
+        self.state = State::Next;
+        self.waiting = Waiting::default();
+    }
+
+    fn fill(&self, payload: &Payload, wall: WallMicros) -> Result<Outgoing, FillError> {
+        Ok(match payload {
+            Payload::Text(text) => Outgoing::Text(self.values.fill(text, Role::Text, wall)?.into_owned()),
+            Payload::Binary(bytes) => Outgoing::Binary(bytes.clone()),
+        })
+    }
+
+    /// What a message is answered with by itself. A reply that wants what is not captured yet is not given.
+    fn reply_to(&self, message: &[u8], wall: WallMicros) -> Option<Outgoing> {
+        let answer = self.script.replies.iter().find(|answer| answer.to.matches(message))?;
+        self.fill(&answer.with, wall).ok()
+    }
+
+    fn handle_pong(&mut self, now: Now, pong: &[u8]) {
+        match &self.state {
+            State::Pinging { payload, sent } if pong == payload => {
+                self.note_round_trip(now.tick.since(*sent));
+                self.end_step();
+            }
+            _ => self.waiting.control(),
+        }
+    }
+
+    /// Takes a message that no reply is due to.
+    fn take(&mut self, now: Now, arrived: Tick, message: &[u8]) -> Result<(), Wrong> {
+        let script = Arc::clone(&self.script);
+        match (&self.state, self.act(&script)) {
+            (State::Expecting { pattern, .. }, Some(Act::Expect(awaited))) => {
+                self.has_overlooked = true;
+                if pattern.matches(message) {
+                    return self.take_expected(awaited, now, arrived, message);
+                }
+                self.waiting.skip(message, &self.values);
+            }
+            (State::Streaming { pattern, .. }, Some(Act::Stream(flow))) => {
+                if pattern.matches(message) {
+                    return self.take_streamed(flow, now, message);
+                }
+                self.waiting.skip(message, &self.values);
+            }
+            (State::Pinging { .. }, _) => {
+                self.waiting.skip(message, &self.values);
+                self.keep(arrived, message);
+            }
+            (State::Next, _) => self.keep(arrived, message),
+            _ => self.has_overlooked = true,
+        }
+        Ok(())
+    }
+
+    fn take_expected(
+        &mut self,
+        awaited: &Awaited,
+        now: Now,
+        arrived: Tick,
+        message: &[u8],
+    ) -> Result<(), Wrong> {
+        if let Some(sent) = self.sent {
+            self.note_round_trip(arrived.since(sent));
+        }
+        for taking in &awaited.takings {
+            let value = self.taken(taking, message, now.wall)?;
+            self.values
+                .capture(&taking.name, &value)
+                .map_err(|error| unreadable(format!("{{{{{}}}}} cannot be kept: {error}", taking.name)))?;
+        }
+        self.judge(&awaited.requirements, now, message)?;
+        self.end_step();
+        Ok(())
+    }
+
+    fn take_streamed(&mut self, flow: &Flow, now: Now, message: &[u8]) -> Result<(), Wrong> {
+        self.judge(&flow.requirements, now, message)?;
+        self.waiting = Waiting::default();
+        if let State::Streaming { came, last, .. } = &mut self.state {
+            *came = came.saturating_add(1);
+            *last = now.tick;
+            if *came >= flow.messages && !self.is_listening {
+                self.end_step();
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through what came while another step was under way.
+    fn take_kept(&mut self, now: Now) -> Result<(), Wrong> {
+        while let State::Expecting { .. } | State::Streaming { .. } = self.state
+            && let Some((message, arrived)) = self.kept.pop_front()
+        {
+            self.kept_bytes = self.kept_bytes.saturating_sub(message.len());
+            self.take(now, arrived, &message)?;
+        }
+        if self.kept.is_empty() {
+            self.kept = VecDeque::new();
+        }
+        Ok(())
+    }
+
+    /// Keeps a message that a later step may be waiting for. A copy: what it was cut from is the size of a read buffer.
+    fn keep(&mut self, arrived: Tick, message: &[u8]) {
+        let fits = self.kept_bytes + message.len() <= limits::KEPT_BYTES_MAX;
+        if fits && self.kept.len() < limits::MESSAGES_KEPT_MAX {
+            self.kept_bytes += message.len();
+            self.kept.push_back((message.into(), arrived));
+        } else {
+            self.has_overlooked = true;
+        }
+    }
+
+    fn taken<'message>(
+        &self,
+        taking: &Taking,
+        message: &'message [u8],
+        wall: WallMicros,
+    ) -> Result<Cow<'message, str>, Wrong> {
+        let name = &taking.name;
+        match &taking.from {
+            TakenFrom::Json(text) => {
+                let pointer = self.values.fill(text, Role::Pointer, wall).map_err(|error| unfit(&error))?;
+                let Some(written) = pointer::text(message, &pointer) else {
+                    let shown = quote(&self.values.shown(text));
+                    return Err(unreadable(format!(
+                        "a message of {} bytes came that has no {shown}, which {{{{{name}}}}} is taken from",
+                        message.len()
+                    )));
+                };
+                match written.starts_with('"') && written.len() <= limits::CAPTURED_BYTES_MAX {
+                    false => Ok(Cow::Borrowed(written)),
+                    true => serde_json::from_str(written)
+                        .map(Cow::Owned)
+                        .map_err(|_| unreadable(format!("{{{{{name}}}}} cannot be read"))),
+                }
+            }
+            TakenFrom::Regex { pattern, compiled } => {
+                let made = match compiled {
+                    Some(_) => None,
+                    None => {
+                        let filled =
+                            self.values.fill(pattern, Role::Regex, wall).map_err(|error| unfit(&error))?;
+                        Some(regex(pattern, &filled).map_err(|error| unfit(&error))?)
+                    }
+                };
+                let text = searchable(message);
+                let found = compiled.as_ref().or(made.as_ref()).and_then(|regex| regex.captures(&text));
+                let value = found.and_then(|found| found.get(1).or_else(|| found.get(0)));
+                value.map(|value| Cow::Owned(value.as_str().to_owned())).ok_or_else(|| {
+                    let shown = quote(&self.values.shown(pattern));
+                    unreadable(format!(
+                        "a message of {} bytes came without a match of /{shown}/, which {{{{{name}}}}} is taken from",
+                        message.len()
+                    ))
+                })
+            }
+        }
+    }
+
+    fn judge(&mut self, requirements: &[Requirement], now: Now, message: &[u8]) -> Result<(), Wrong> {
+        for Requirement { pointer, rule } in requirements {
+            let pointer =
+                self.values.fill(pointer, Role::Pointer, now.wall).map_err(|error| unfit(&error))?;
+            let remembered = Remembered { memory: &self.script.memory, followed: &mut self.followed };
+            demand::judge(message, &pointer, *rule, now, remembered)
+                .map_err(|(fault, detail)| (FailureKind::Content(fault), detail))?;
+        }
+        Ok(())
+    }
+
+    /// A stream of which something may have been missed begins its sequence anew.
+    fn forget_sequence(&mut self, requirements: &[Requirement]) {
+        for Requirement { rule, .. } in requirements {
+            if let Rule::Follow { place } = rule
+                && let Some(last) = self.followed.get_mut(*place)
+            {
+                *last = None;
+            }
+        }
+    }
+
+    fn note_round_trip(&mut self, took: Micros) {
+        if let Place::Step(_) = self.place {
+            self.round_trip = self.round_trip.max(Some(took));
+        }
+    }
+
+    /// Until when the step waits, and for how long that is from where it began.
+    fn until(&self) -> Option<(Tick, Micros)> {
+        match (&self.state, self.act(&self.script)?) {
+            (State::Expecting { since, .. }, Act::Expect(Awaited { within: Some(span), .. }))
+            | (State::Pinging { sent: since, .. }, Act::Ping { within: Some(span) }) => {
+                Some((since.after(*span), *span))
+            }
+            (State::Streaming { last, .. }, Act::Stream(Flow { every, .. })) => {
+                Some((last.after(*every), *every))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is wrong where the step has waited for a span, and the time is over.
+    fn late(&self, now: Tick, span: Micros) -> Wrong {
+        let instead = self.waiting.came(&self.values);
+        match (&self.state, self.act(&self.script)) {
+            (State::Streaming { came, last, .. }, Some(Act::Stream(flow))) if !self.is_sending => {
+                let ago = now.since(*last);
+                let so_far = match (came, self.is_listening) {
+                    (0, _) => "none had come".to_owned(),
+                    (came, true) => format!("{came} had come"),
+                    (came, false) => format!("{came} of {} had come", flow.messages),
+                };
+                let missing = self.missing();
+                let every = flow.every;
+                let detail = match ago < every {
+                    // Not the stream is late, but the check with all that it wants of it.
+                    true => format!("{so_far} within {span}, the last {ago} ago, {instead}"),
+                    false => {
+                        format!("{missing} for {ago}, where one is due every {every}; {so_far}, {instead}")
+                    }
+                };
+                (FailureKind::StreamStale, detail)
+            }
+            _ => (FailureKind::ReplyTimeout, format!("{} within {span}, {instead}", self.missing())),
+        }
+    }
+
+    /// What did not happen, as a clause.
+    fn missing(&self) -> String {
+        let wanted = match (&self.state, self.act(&self.script)) {
+            _ if self.is_sending => return "the server did not take our message".to_owned(),
+            (State::Pinging { .. }, _) => return "no pong with our payload came".to_owned(),
+            (State::Expecting { .. }, Some(Act::Expect(Awaited { wanted, .. })))
+            | (State::Streaming { .. }, Some(Act::Stream(Flow { wanted, .. }))) => wanted,
+            _ => return "nothing was waited for".to_owned(),
+        };
+        format!("no message {} came", wanted.describe(&self.values))
+    }
+
+    /// Whether too much came that nobody waits for. Where nothing is under way, nobody waits and all of it may come.
+    fn not_too_much(&self) -> Result<(), Wrong> {
+        if let State::Idle | State::Next | State::Failed(_) = self.state {
+            return Ok(());
+        }
+        let came = || self.waiting.came(&self.values);
+        match self.waiting.excess() {
+            None => Ok(()),
+            Some(Excess::Frames) => {
+                Err((FailureKind::ReplyMismatch, format!("{}, {}", self.missing(), came())))
+            }
+            Some(Excess::Bytes(bytes)) => {
+                Err((FailureKind::ReplyMismatch, format!("{} in {bytes} bytes, {}", self.missing(), came())))
+            }
+        }
+    }
+}
+
+/// What a server gave makes no sense where a later step wants it. That the rest makes sense was found before.
+fn unfit(error: &dyn std::error::Error) -> Wrong {
+    unreadable(format!("what was captured does not fit: {error}"))
+}
+
+fn unreadable(detail: String) -> Wrong {
+    (FailureKind::Content(ContentFault::Unreadable), detail)
+}

@@ -1,0 +1,110 @@
+//! A TCP connection whose server cannot keep one check busy: after some bytes others have their turn.
+//!
+//! It stands under TLS, so that a flood of records that bring no data (tickets, empty ones) is bounded as well.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use crate::limits;
+
+/// An open TCP connection.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    stream: TcpStream,
+    /// Bytes received since the rest of the agent last had its turn.
+    taken: usize,
+}
+
+impl Turns {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, taken: 0 }
+    }
+
+    /// The connection itself.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl AsyncRead for Turns {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.taken >= limits::TURN_BYTES {
+            self.taken = 0;
+            // Unlike a plain wake-up, this lets sockets and timers be looked at in between.
+            return pin!(tokio::task::yield_now()).poll(context).map(Ok);
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let count = buffer.filled().len().saturating_sub(before);
+        self.taken = if polled.is_pending() { 0 } else { self.taken + count };
+        polled
+    }
+}
+
+impl AsyncWrite for Turns {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// One who counts is polled again while the other reads all that there is.
+    #[tokio::test]
+    async fn a_flood_lets_others_have_their_turn() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        const ROUNDS: usize = 4;
+        // Above what one read takes, and below what the kernel holds: nobody ever waits for the network.
+        server.write_all(&vec![7; ROUNDS * limits::TURN_BYTES]).await.unwrap();
+        let mut turns = Turns::new(stream);
+        let turns_of_others = std::cell::Cell::new(0);
+        let reading = async {
+            let mut piece = [0; 1024];
+            for _ in 0..ROUNDS * limits::TURN_BYTES / piece.len() {
+                turns.read_exact(&mut piece).await.unwrap();
+            }
+        };
+        let others = async {
+            loop {
+                turns_of_others.set(turns_of_others.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = reading => {}
+            () = others => {}
+        }
+        assert!(turns_of_others.get() >= ROUNDS - 1, "{}", turns_of_others.get());
+    }
+}
