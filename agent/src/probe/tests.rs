@@ -4,6 +4,7 @@ mod behaviours;
 mod conformance;
 mod network;
 mod server;
+mod steps;
 
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec, Outcome, Phase};
 
