@@ -159,8 +159,8 @@ pub const TURN_BYTES: usize = 64 * 1024;
 /// that drowns the reply in more than this is not answering.
 pub const FRAMES_SKIPPED_MAX: u32 = 1_000;
 
-/// Bytes that one check takes from a server after the upgrade, so that [`FRAMES_SKIPPED_MAX`] messages of
-/// [`MESSAGE_BYTES_MAX`] do not cost an agent a gigabyte of traffic every interval.
+/// Bytes that come while one step waits, so that [`FRAMES_SKIPPED_MAX`] messages of [`MESSAGE_BYTES_MAX`] do not cost an
+/// agent a gigabyte of traffic every interval.
 pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Messages kept for a later step while a ping waits for its pong.

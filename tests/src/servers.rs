@@ -70,6 +70,30 @@ pub fn python_websockets(folder: &Path, port: u16) -> Result<Process> {
     Ok(server)
 }
 
+/// A server on npm's `ws` that has something to say: `tests/servers/feed.cjs` tells what, by path.
+///
+/// # Errors
+/// Where it does not start.
+pub fn node_feed(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new("node");
+    command.arg(script("feed.cjs")).arg(port.to_string()).env("QUORATE_TEST_CACHE", requirement::cache());
+    let server = Process::start(&format!("feed-ws-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
+/// The same on PyPI's `websockets`.
+///
+/// # Errors
+/// Where it does not start.
+pub fn python_feed(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(requirement::cache().join("venv/bin/python"));
+    command.arg(script("feed.py")).arg(port.to_string());
+    let server = Process::start(&format!("feed-websockets-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
 /// nginx in front of a WebSocket server.
 #[derive(Debug)]
 pub struct Nginx {
