@@ -3,6 +3,7 @@
 mod behaviours;
 mod network;
 mod server;
+mod ways;
 
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec, Outcome, Phase};
 
