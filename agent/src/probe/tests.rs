@@ -1,6 +1,8 @@
 //! Every behaviour of a server, met on a real socket.
 
 mod behaviours;
+mod conformance;
+mod egress;
 mod network;
 mod server;
 mod ways;
@@ -29,7 +31,7 @@ fn prober_with(egress: Egress, nameservers: Nameservers) -> Prober {
     Prober::new(Options { egress, region, nameservers, proxy: None }).unwrap()
 }
 
-fn prober() -> Prober {
+pub(crate) fn prober() -> Prober {
     prober_with(Egress::Private, Nameservers::System)
 }
 

@@ -348,6 +348,10 @@ pub(super) enum Record {
     A(&'static [[u8; 4]]),
     /// These A and AAAA records.
     Of(&'static [[u8; 4]], &'static [[u8; 16]]),
+    /// One of these A records after the other, a question each, and the last of them ever after; no AAAA.
+    Turns(&'static [[u8; 4]]),
+    /// This AAAA record, and no A.
+    Aaaa([u8; 16]),
     /// An A record, and never an answer for AAAA.
     AWithoutWordOfAaaa([u8; 4]),
     /// NXDOMAIN.
@@ -366,8 +370,9 @@ pub(super) async fn nameserver(record: Record) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut packet = [0; 1500];
+        let mut turn = 0;
         while let Ok((count, client)) = socket.recv_from(&mut packet).await {
-            if let Some(answer) = answer(&packet[..count], record) {
+            if let Some(answer) = answer(&packet[..count], record, &mut turn) {
                 let _ = socket.send_to(&answer, client).await;
             }
         }
@@ -375,8 +380,8 @@ pub(super) async fn nameserver(record: Record) -> SocketAddr {
     address
 }
 
-/// RFC 1035 section 4: the query's id and question, and what the record says.
-fn answer(query: &[u8], record: Record) -> Option<Vec<u8>> {
+/// RFC 1035 section 4: the query's id and question, and what the record says. `turn` counts the answers given in turns.
+fn answer(query: &[u8], record: Record, turn: &mut usize) -> Option<Vec<u8>> {
     let mut end = 12;
     while query[end] != 0 {
         end += usize::from(query[end]) + 1;
@@ -388,7 +393,13 @@ fn answer(query: &[u8], record: Record) -> Option<Vec<u8>> {
         (Record::A(addresses) | Record::Of(addresses, _), true) => (0, bytes(addresses)),
         (Record::Of(_, addresses), false) => (0, addresses.iter().map(|address| address.to_vec()).collect()),
         (Record::AWithoutWordOfAaaa(address), true) => (0, bytes(&[address])),
-        (Record::A(_) | Record::NoData, _) => (0, vec![]),
+        (Record::Turns(addresses), true) => {
+            let address = addresses[(*turn).min(addresses.len() - 1)];
+            *turn += 1;
+            (0, vec![address.to_vec()])
+        }
+        (Record::Aaaa(address), false) => (0, vec![address.to_vec()]),
+        (Record::A(_) | Record::Turns(_) | Record::Aaaa(_) | Record::NoData, _) => (0, vec![]),
         (Record::NotFound, _) => (3, vec![]),
         (Record::ServFail, _) => (2, vec![]),
         (Record::Silence | Record::AWithoutWordOfAaaa(_), _) => return None,
