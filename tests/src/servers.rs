@@ -154,7 +154,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(name)
 }
 
-fn wait_until_listening(address: &str, port: u16) {
+pub(crate) fn wait_until_listening(address: &str, port: u16) {
     clock::wait_for(format!("a server on {address}:{port}"), 20.0, || {
         let address = format!("{address}:{port}").parse().ok()?;
         TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
