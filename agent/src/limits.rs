@@ -228,6 +228,9 @@ pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u6
 const _: () =
     assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
 
+/// Replies to a server's heartbeats that wait to be sent. Each is sent before the next frame is read.
+pub const REPLIES_WAITING_MAX: usize = 8;
+
 /// A published time may be this far ahead of the agent's clock. Two hosts that keep time differ by less; with more, one of
 /// the two clocks is wrong, and no age can be told.
 pub const FUTURE_MAX: Micros = Micros::from_secs(60);
@@ -307,3 +310,20 @@ pub const CERTIFICATE_NAMES_MAX: usize = 16;
 /// Settings of TLS that are kept made up: roots or a client certificate of their own. Each takes some 20 KiB, and one beyond
 /// costs its reading at every check.
 pub const TLS_SETTINGS_KEPT_MAX: usize = 256;
+
+// --- check
+
+/// Extra connections that a look at conformance has open at once: it must not look like a flood.
+pub const CONFORMANCE_CONCURRENT: usize = 3;
+
+/// How long one of them waits for what the server does: ten round trips to the other side of the world.
+pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
+
+/// How often a listener notes how long it has listened.
+pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
+
+// --- cost of a check
+
+/// Times that the kernel is told to acknowledge at once what a server sent, from one write of ours to the next: enough
+/// for an answer in many pieces, and nothing that a stream of messages would pay for each of them.
+pub const HASTE: u8 = 16;

@@ -8,6 +8,7 @@
 mod answer;
 mod certificate;
 mod classify;
+pub mod conformance;
 mod connect;
 mod conversation;
 mod dial;

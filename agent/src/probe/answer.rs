@@ -124,7 +124,8 @@ impl Answer {
     }
 
     /// The values of a header, line by line.
-    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+    /// The values of a header, one for each of its lines.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let named = self.headers.iter().filter(move |(header, _)| header == name);
         named.map(|(_, value)| value.as_slice())
     }

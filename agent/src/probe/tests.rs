@@ -2,6 +2,7 @@
 
 mod behaviours;
 mod conformance;
+mod egress;
 mod network;
 mod server;
 
@@ -29,7 +30,7 @@ fn prober_with(egress: Egress, nameservers: Nameservers) -> Prober {
     Prober::new(Options { egress, region, nameservers, proxy: None }).unwrap()
 }
 
-fn prober() -> Prober {
+pub(crate) fn prober() -> Prober {
     prober_with(Egress::Private, Nameservers::System)
 }
 

@@ -59,21 +59,6 @@ impl Transport {
         self.framing.as_ref()?.close_code()
     }
 
-    /// Has the kernel acknowledge at once what comes next. Against a server that leaves Nagle's algorithm on, the
-    /// kernel's delayed acknowledgement adds 40 ms that are neither the network's nor the server's; the kernel forgets
-    /// the wish soon, so it is repeated after every write.
-    pub(crate) fn acknowledge_at_once(&self) {
-        #[cfg(target_os = "linux")]
-        {
-            let tcp = match &self.stream {
-                Stream::Plain(turns) => turns.tcp(),
-                Stream::Tls(tls) => tls.get_ref().0.tcp(),
-            };
-            // Without it the check is slower by a little, and as good.
-            let _ = socket2::SockRef::from(tcp).set_tcp_quickack(true);
-        }
-    }
-
     fn fault(&self) -> Option<io::Error> {
         let fault = self.framing.as_ref()?.fault()?;
         Some(io::Error::new(io::ErrorKind::InvalidData, fault))

@@ -55,9 +55,7 @@ pub(crate) async fn upgrade(
 
 async fn send(transport: &mut Transport, request: &[u8]) -> io::Result<()> {
     transport.write_all(request).await?;
-    transport.flush().await?;
-    transport.acknowledge_at_once();
-    Ok(())
+    transport.flush().await
 }
 
 /// Reads heads until a final one, and leaves in `bytes` what came behind it.

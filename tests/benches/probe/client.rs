@@ -75,7 +75,12 @@ impl Client {
 
 pub(super) fn prober() -> Result<Prober> {
     let region = Some("eu-west".parse()?);
-    Ok(Prober::new(Options { egress: Egress::Private, region, nameservers: Nameservers::System })?)
+    Ok(Prober::new(Options {
+        egress: Egress::Private,
+        region,
+        nameservers: Nameservers::System,
+        proxy: None,
+    })?)
 }
 
 /// A monitor as a user writes it: a JSON ping with a nonce, and a reply that must contain it.

@@ -148,42 +148,6 @@ async fn localhost_is_loopback_without_asking_anybody() {
 }
 
 #[tokio::test]
-async fn the_egress_filter_stands_in_front_of_every_address() {
-    let listener = StdListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let names = Nameservers::Explicit(vec![nameserver(Record::A(&[[127, 0, 0, 1]])).await]);
-    let prober = prober_with(Egress::Public, names);
-    for url in [
-        format!("ws://127.0.0.1:{port}/"),
-        format!("ws://2130706433:{port}/"),
-        format!("ws://0x7f.1:{port}/"),
-        format!("ws://[::ffff:127.0.0.1]:{port}/"),
-        format!("ws://localhost:{port}/"),
-        format!("ws://rebound.example:{port}/"),
-        format!("wss://127.0.0.1:{port}/"),
-    ] {
-        let checked = check(&prober, &spec(&url)).await;
-        assert_failed(
-            &url,
-            &checked,
-            &FailureKind::EgressBlocked,
-            Phase::Tcp,
-            "--egress public does not allow",
-        );
-    }
-    let mut overridden = spec("ws://1.1.1.1/");
-    overridden.connect_to = Some(format!("127.1:{port}"));
-    let checked = check(&prober, &overridden).await;
-    assert_failed("connect_to", &checked, &FailureKind::EgressBlocked, Phase::Tcp, "127.0.0.1 is loopback");
-    assert!(listener.accept().is_err(), "something was dialled");
-
-    let names = Nameservers::Explicit(vec![nameserver(Record::A(&[[169, 254, 169, 254]])).await]);
-    let checked = check(&prober_with(Egress::Private, names), &spec("ws://metadata.example/")).await;
-    assert_failed("metadata", &checked, &FailureKind::EgressBlocked, Phase::Tcp, "metadata service");
-}
-
-#[tokio::test]
 async fn connect_to_changes_the_address_and_nothing_else() {
     let echo = echo().await;
     let mut spec = spec("ws://chat.invalid/");

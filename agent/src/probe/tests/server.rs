@@ -216,6 +216,10 @@ impl Certificates {
 pub(super) enum Record {
     /// These A records, and no AAAA.
     A(&'static [[u8; 4]]),
+    /// One of these A records after the other, a question each, and the last of them ever after; no AAAA.
+    Turns(&'static [[u8; 4]]),
+    /// This AAAA record, and no A.
+    Aaaa([u8; 16]),
     /// An A record, and never an answer for AAAA.
     AWithoutWordOfAaaa([u8; 4]),
     /// NXDOMAIN.
@@ -234,8 +238,9 @@ pub(super) async fn nameserver(record: Record) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut packet = [0; 1500];
+        let mut turn = 0;
         while let Ok((count, client)) = socket.recv_from(&mut packet).await {
-            if let Some(answer) = answer(&packet[..count], record) {
+            if let Some(answer) = answer(&packet[..count], record, &mut turn) {
                 let _ = socket.send_to(&answer, client).await;
             }
         }
@@ -243,18 +248,24 @@ pub(super) async fn nameserver(record: Record) -> SocketAddr {
     address
 }
 
-/// RFC 1035 section 4: the query's id and question, and what the record says.
-fn answer(query: &[u8], record: Record) -> Option<Vec<u8>> {
+/// RFC 1035 section 4: the query's id and question, and what the record says. `turn` counts the answers given in turns.
+fn answer(query: &[u8], record: Record, turn: &mut usize) -> Option<Vec<u8>> {
     let mut end = 12;
     while query[end] != 0 {
         end += usize::from(query[end]) + 1;
     }
     let is_a = query[end + 2] == 1;
     let question = &query[12..end + 5];
-    let (code, addresses): (u8, Vec<[u8; 4]>) = match (record, is_a) {
-        (Record::A(addresses), true) => (0, addresses.to_vec()),
-        (Record::AWithoutWordOfAaaa(address), true) => (0, vec![address]),
-        (Record::A(_) | Record::NoData, _) => (0, vec![]),
+    let (code, addresses): (u8, Vec<Vec<u8>>) = match (record, is_a) {
+        (Record::A(addresses), true) => (0, addresses.iter().map(|address| address.to_vec()).collect()),
+        (Record::AWithoutWordOfAaaa(address), true) => (0, vec![address.to_vec()]),
+        (Record::Turns(addresses), true) => {
+            let address = addresses[(*turn).min(addresses.len() - 1)];
+            *turn += 1;
+            (0, vec![address.to_vec()])
+        }
+        (Record::Aaaa(address), false) => (0, vec![address.to_vec()]),
+        (Record::A(_) | Record::Turns(_) | Record::Aaaa(_) | Record::NoData, _) => (0, vec![]),
         (Record::NotFound, _) => (3, vec![]),
         (Record::ServFail, _) => (2, vec![]),
         (Record::Silence | Record::AWithoutWordOfAaaa(_), _) => return None,
@@ -263,7 +274,8 @@ fn answer(query: &[u8], record: Record) -> Option<Vec<u8>> {
     packet.extend([0x81, 0x80 | code, 0, 1, 0, u8::try_from(addresses.len()).unwrap(), 0, 0, 0, 0]);
     packet.extend(question);
     for address in addresses {
-        packet.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        let kind = if is_a { 1 } else { 28 };
+        packet.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, u8::try_from(address.len()).unwrap()]);
         packet.extend(address);
     }
     Some(packet)
