@@ -85,7 +85,8 @@ async fn check(
         let _ = writeln!(anstream::stderr(), "check: WARNING: {}", waterfall::UNVERIFIED);
     }
     let spec = args.spec(prepare)?;
-    let options = Options { egress: args.egress.clone(), region: None, nameservers: Nameservers::System };
+    let options =
+        Options { egress: args.egress.clone(), region: None, nameservers: Nameservers::System, proxy: None };
     let prober = Prober::new(options)?;
     let paper = Paper::of_stdout();
     if args.watch {

@@ -4,13 +4,16 @@
 //! Checks are tasks beside it; the spool's disk has a thread of its own.
 
 mod agent;
+mod canaries;
 mod checks;
+mod descriptors;
+mod monitors;
 #[cfg(test)]
 mod tests;
 
 use std::{io, sync::Arc, time::Duration};
 
-use quorate_proto::Micros;
+use quorate_proto::{Micros, monitor::Proxy};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -18,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{agent::Agent, checks::Checks};
+use self::{agent::Agent, canaries::Canaries};
 use crate::{
     clock,
     egress::Egress,
@@ -41,6 +44,8 @@ pub struct Options {
     pub egress: Egress,
     /// Who is asked for addresses of servers.
     pub nameservers: Nameservers,
+    /// The proxy that checks go through where the monitor names none. The uplink does not: it is QUIC.
+    pub proxy: Option<Proxy>,
     /// Bytes of the spool on disk: see [`spool::Options::bytes_max`].
     pub spool_bytes_max: u64,
 }
@@ -80,10 +85,10 @@ pub enum RunError {
 /// # Errors
 /// Any [`RunError`].
 pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunError> {
-    let Options { state, egress, nameservers, spool_bytes_max } = options;
+    let Options { state, egress, nameservers, proxy, spool_bytes_max } = options;
     let enrolment = state.enrolment().cloned().ok_or(RunError::NotEnrolled)?;
     let region = Some(enrolment.region.clone());
-    let prober = Prober::new(probe::Options { egress, region, nameservers })?;
+    let prober = Prober::new(probe::Options { egress, region, nameservers, proxy })?;
     let epoch = state.next_epoch(clock::wall())?;
     let (spool, parcels) = spool::open(spool::Options {
         folder: state.spool_folder(),
@@ -113,13 +118,15 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunE
     let hang_up = CancellationToken::new();
     let uplink = tokio::spawn(uplink::run(uplink_options, parcels, health, send, hang_up.clone()));
     let signer = crate::sign::Signer::new(Arc::clone(state.key()), enrolment.aggregator, epoch);
-    let mut agent = Agent::new(signer, spool, Checks::new(Arc::new(prober)), report, keep, assigned);
+    let prober = Arc::new(prober);
+    let canaries = Canaries::new(Arc::clone(&prober), descriptors::places_for_canaries());
+    let mut agent = Agent::new(signer, spool, &prober, canaries, report, keep, assigned);
 
     let mut running = Running { uplink, hang_up };
     let ended = work(&mut agent, &mut events, &mut running.uplink, &cancel).await;
     let outcome = match ended {
         Some(outcome) => {
-            agent.stop();
+            agent.stop().await;
             outcome
         }
         None => running.stop(&mut agent).await,
@@ -146,7 +153,7 @@ struct Running {
 impl Running {
     /// A graceful stop: last results are signed and sent, then the line is closed.
     async fn stop(self, agent: &mut Agent) -> Result<(), RunError> {
-        agent.stop();
+        agent.stop().await;
         if agent.is_connected() {
             let _ = timeout(limits::DRAIN_WITHIN.into(), agent.drained()).await;
         }
@@ -174,6 +181,7 @@ async fn work(
             ended = &mut *uplink => return Some(uplink_outcome(ended)),
             Some(event) = events.recv() => agent.handle_event(event),
             finished = agent.checks.next() => agent.handle_finished(finished),
+            report = agent.canaries.next() => agent.handle_report(report),
             _ = beat.tick() => agent.handle_beat(),
             () = sleep(wait.map_or(Duration::MAX, Duration::from)), if wait.is_some() => {}
         }

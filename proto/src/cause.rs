@@ -13,7 +13,7 @@ mod tests;
 
 use std::ops::RangeInclusive;
 
-pub use self::product::{Product, TELLING_HEADERS};
+pub use self::product::Product;
 use self::{
     names::{CLOSE_CODE_NAMES, STATUS_NAMES},
     proxies::PROXIES,

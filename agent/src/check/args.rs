@@ -18,7 +18,7 @@ use super::{
     sla::Sla,
     span::{long_span, pause, short_span},
 };
-use crate::{egress::Egress, limits};
+use crate::{egress::Egress, limits, probe::parse_proxy};
 
 /// Find out what is wrong with a WebSocket server, from here.
 ///
@@ -112,7 +112,7 @@ pub struct Args {
     pub(super) connect_to: Option<String>,
 
     /// Go through this HTTP proxy (CONNECT): USER:PASSWORD@HOST:PORT, or HOST:PORT.
-    #[arg(long, value_name = "HOST:PORT", value_parser = proxy, help_heading = "The way there")]
+    #[arg(long, env = "QUORATE_PROXY", hide_env_values = true, value_name = "HOST:PORT", value_parser = parse_proxy, help_heading = "The way there")]
     pub(super) proxy: Option<Proxy>,
 
     /// Check each address of the host on its own.
@@ -296,18 +296,4 @@ fn pem(path: &Path) -> Result<String, CheckError> {
 fn header(text: &str) -> Result<Header, String> {
     let (name, value) = text.split_once(':').ok_or("wanted NAME: VALUE")?;
     Ok(Header { name: name.trim().to_owned(), value: value.trim().to_owned() })
-}
-
-fn proxy(text: &str) -> Result<Proxy, String> {
-    let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let (login, address) = match text.rsplit_once('@') {
-        None => (None, text),
-        Some((login, address)) => (Some(login), address),
-    };
-    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none_or(|port| port == 0) {
-        return Err("wanted HOST:PORT or USER:PASSWORD@HOST:PORT".to_owned());
-    }
-    let authorization = login.map(|login| format!("Basic {}", BASE64.encode(login.as_bytes())));
-    Ok(Proxy { address: address.to_owned(), authorization })
 }

@@ -189,6 +189,9 @@ fn judge(heard: &Heard) -> ((Verdict, String), &'static str) {
             (Verdict::Unknown, format!("no ping within {span}; messages came by themselves after {message}")),
             "They may be its heartbeat. Listen longer: --listen 60s.",
         ),
+        (None, None, None) if span < LISTEN_SHORT => {
+            ((Verdict::Unknown, String::new()), "Listen for it: --listen 60s.")
+        }
         (None, None, None) if span < HEARTBEAT_LONGEST => {
             ((Verdict::Unknown, format!("no ping within {span}")), "Listen longer: --listen 60s.")
         }

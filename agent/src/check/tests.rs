@@ -7,7 +7,7 @@ use quorate_proto::{
     Failure, FailureKind, Matcher, Micros, Outcome, Payload, Phase, Step, Timings, WallMicros,
     canary::IdleFinding,
     monitor::{Addresses, Family},
-    outcome::{DnsFault, RoundTrips, UpgradeRefusal},
+    outcome::{AddressResult, DnsFault, RoundTrips, TlsFacts, UpgradeRefusal},
     step::{Condition, JsonTest},
 };
 
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::Tick,
     probe::{
-        Checked, Facts, TlsFacts,
+        Certificate, Checked, Facts, TlsSeen,
         conformance::{Findings, Heard, Plain},
     },
 };
@@ -178,17 +178,29 @@ pub(super) fn checked(outcome: Outcome) -> Checked {
             total: Micros(142_500),
         },
         address: Some([203, 0, 113, 7].into()),
+        addresses: Vec::new(),
         started_at: WallMicros(1_795_000_000_000_000),
         started: Tick::default(),
         ended: Tick(Micros(142_500)),
         facts: Facts {
             resolved: vec![[203, 0, 113, 7].into(), "2001:db8::7".parse().unwrap()],
-            tls: Some(TlsFacts {
-                version: "TLS 1.3".into(),
-                cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            proxy: None,
+            tls: Some(TlsSeen {
+                facts: TlsFacts {
+                    version: 0x0304,
+                    cipher: 0x1302,
+                    not_after: Some(WallMicros(1_800_000_000_000_000)),
+                    fingerprint: [0xa5; 32],
+                    verified: true,
+                },
                 key_exchange: "X25519MLKEM768".into(),
-                not_after: Some(WallMicros(1_800_000_000_000_000)),
-                verified: true,
+                certificate: Some(Certificate {
+                    subject: "chat.example.org".into(),
+                    issuer: "R11, Let's Encrypt".into(),
+                    names: vec!["chat.example.org".into(), "www.example.org".into()],
+                    not_before: Some(WallMicros(1_790_000_000_000_000)),
+                    not_after: Some(WallMicros(1_800_000_000_000_000)),
+                }),
             }),
             status: Some(101),
             server: Some("nginx/1.24.0".into()),
@@ -230,8 +242,8 @@ fn silent_and_unverified() -> Checked {
     checked.timings.close = None;
     checked.timings.round_trip = None;
     let tls = checked.facts.tls.as_mut().unwrap();
-    tls.verified = false;
-    tls.not_after = Some(checked.started_at.after(Micros::from_secs(3 * 86_400)));
+    tls.facts.verified = false;
+    tls.facts.not_after = Some(checked.started_at.after(Micros::from_secs(3 * 86_400)));
     checked
 }
 
@@ -291,6 +303,29 @@ fn looked_at() -> Diagnosis {
     diagnosis
 }
 
+/// Three addresses, one of which fails.
+fn several() -> Diagnosis {
+    let mut checked = checked(Outcome::Passed);
+    let result = |address: &str, failure, total| AddressResult {
+        address: address.parse().unwrap(),
+        failure,
+        total: Micros(total),
+    };
+    checked.addresses = vec![
+        result("203.0.113.7", None, 142_500),
+        result("203.0.113.8", Some(FailureKind::UpgradeStatus(503)), 98_000),
+        result("2001:db8::7", None, 139_000),
+    ];
+    diagnosis(checked)
+}
+
+/// Through a proxy.
+fn by_proxy() -> Diagnosis {
+    let mut checked = checked(Outcome::Passed);
+    checked.facts.proxy = Some("proxy.example:3128".into());
+    diagnosis(checked)
+}
+
 fn compared() -> Diagnosis {
     let mut diagnosis = diagnosis(refused());
     let body = "<html>\n<head><title>502 Bad Gateway</title></head>\n".to_owned();
@@ -315,6 +350,8 @@ fn the_drawing_is_golden() {
         ("passed", diagnosis(checked(Outcome::Passed))),
         ("looked_at", looked_at()),
         ("refused", compared()),
+        ("several", several()),
+        ("by_proxy", by_proxy()),
         ("silent", diagnosis(silent_and_unverified())),
         ("unresolved", diagnosis(unresolved())),
         ("not_tried", mistyped()),

@@ -5,14 +5,14 @@
 use std::fmt::{self, Write};
 
 use anstyle::Style;
-use quorate_proto::{Failure, Micros, Phase, Timings, WallMicros, cause};
+use quorate_proto::{Failure, Micros, Phase, Timings, WallMicros, cause, outcome::AddressResult};
 
 use super::{
     diagnosis::Diagnosis,
     paper::{BAD, BAR, BOLD, DIM, GOOD, LOUD, Paper, millis, wrap},
     report::rfc3339,
 };
-use crate::probe::{Checked, TlsFacts};
+use crate::probe::{Certificate, Checked, TlsSeen};
 
 /// What is said where no certificate was verified.
 pub(super) const UNVERIFIED: &str =
@@ -25,7 +25,7 @@ const NAME_COLUMNS: usize = 15;
 /// Lines of a refusal's body that are shown.
 const BODY_LINES_MAX: usize = 8;
 /// A certificate that ends sooner is worth a colour.
-const DAYS_FEW: i64 = 14;
+const DAYS_FEW: u64 = 14;
 
 /// Draws a check.
 pub(super) fn render(diagnosis: &Diagnosis, paper: &Paper) -> String {
@@ -50,12 +50,28 @@ fn draw(to: &mut String, diagnosis: &Diagnosis, paper: &Paper) -> fmt::Result {
 
 fn address(to: &mut String, checked: &Checked) -> fmt::Result {
     let Some(address) = checked.address else { return Ok(()) };
+    if let Some(proxy) = &checked.facts.proxy {
+        return writeln!(to, "{address} {DIM}(the proxy {proxy}){DIM:#}");
+    }
+    if !checked.addresses.is_empty() {
+        return each_address(to, checked);
+    }
     let others: Vec<_> = checked.facts.resolved.iter().filter(|other| **other != address).collect();
     match others.as_slice() {
         [] => writeln!(to, "{address}"),
         [other] => writeln!(to, "{address} {DIM}(not tried: {other}){DIM:#}"),
         others => writeln!(to, "{address} {DIM}(of {} addresses){DIM:#}", others.len() + 1),
     }
+}
+
+/// One line an address, and what it found.
+fn each_address(to: &mut String, checked: &Checked) -> fmt::Result {
+    for AddressResult { address, failure, total } in &checked.addresses {
+        let (word, style) = if failure.is_none() { ("pass", GOOD) } else { ("FAIL", BAD) };
+        let told = failure.as_ref().map(|failure| format!("  {failure}")).unwrap_or_default();
+        writeln!(to, "  {style}{word}{style:#}  {:<40}{:>10}{told}", address.to_string(), millis(*total))?;
+    }
+    Ok(())
 }
 
 /// One line a phase: name, time, and a bar that starts where the phase before it ended.
@@ -119,21 +135,42 @@ fn facts(to: &mut String, diagnosis: &Diagnosis, paper: &Paper) -> fmt::Result {
     }
 }
 
-fn tls_facts(to: &mut String, tls: &TlsFacts, now: WallMicros, paper: &Paper) -> fmt::Result {
-    let TlsFacts { version, cipher, key_exchange, not_after, verified } = tls;
+fn tls_facts(to: &mut String, tls: &TlsSeen, now: WallMicros, paper: &Paper) -> fmt::Result {
+    let TlsSeen { facts, key_exchange, certificate } = tls;
+    let (version, cipher) = (facts.version_name(), facts.cipher_name());
     fact(to, "TLS", &format!("{version}, {cipher}, {key_exchange}"), paper)?;
-    if let Some((not_after, date)) = not_after.and_then(|time| Some((time, rfc3339(time)?))) {
+    if let Some(certificate) = certificate {
+        fact(to, "Certificate", &holder(certificate), paper)?;
+    }
+    if let Some((not_after, date)) = facts.not_after.and_then(|time| Some((time, rfc3339(time)?))) {
         let date = date.split('T').next().unwrap_or_default();
         let days = not_after.since(now).0 / 86_400_000_000;
-        let style = if days < DAYS_FEW as u64 { LOUD } else { Style::new() };
-        writeln!(to, "  {:<13}valid until {date}, {style}{days} days left{style:#}", "Certificate")?;
+        let style = if days < DAYS_FEW { LOUD } else { Style::new() };
+        writeln!(to, "  {:<13}chain valid until {date}, {style}{days} days left{style:#}", "")?;
     }
-    if !verified {
+    fact(to, "", &format!("SHA-256 {}", pairs(&facts.fingerprint)), paper)?;
+    if !facts.verified {
         write!(to, "{LOUD}")?;
         fact(to, "WARNING", UNVERIFIED, paper)?;
         write!(to, "{LOUD:#}")?;
     }
     Ok(())
+}
+
+/// Whom a certificate is for, and who signed it.
+fn holder(Certificate { subject, issuer, names, .. }: &Certificate) -> String {
+    let names = match names.as_slice() {
+        [] => subject.clone(),
+        [first] => first.clone(),
+        [first, others @ ..] => format!("{first} and {} more", others.len()),
+    };
+    format!("for {names}, by {issuer}")
+}
+
+/// Bytes in hex, in groups of four that a line can break between.
+fn pairs(bytes: &[u8]) -> String {
+    let groups = bytes.chunks(4).map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect());
+    groups.collect::<Vec<String>>().join(" ")
 }
 
 /// A name, and what it is, in as many lines as it takes.

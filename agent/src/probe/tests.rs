@@ -2,8 +2,11 @@
 
 mod behaviours;
 mod conformance;
+mod egress;
 mod network;
 mod server;
+mod steps;
+mod ways;
 
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec, Outcome, Phase};
 
@@ -26,7 +29,7 @@ const SLACK: Micros = Micros::from_secs(4);
 
 fn prober_with(egress: Egress, nameservers: Nameservers) -> Prober {
     let region = Some("eu-west".parse().unwrap());
-    Prober::new(Options { egress, region, nameservers }).unwrap()
+    Prober::new(Options { egress, region, nameservers, proxy: None }).unwrap()
 }
 
 pub(crate) fn prober() -> Prober {

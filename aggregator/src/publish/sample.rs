@@ -252,6 +252,9 @@ fn down(failing: &[&str]) -> Incident {
             hint:
                 "The server process is not running, or it listens elsewhere. Look at its process and its log."
                     .into(),
+            mend: ["# systemd", "systemctl status orders", "ss -ltn 'sport = :443'"]
+                .map(String::from)
+                .to_vec(),
         },
         rule: "4 of 4 voting regions fail, over 11 s.".into(),
         started_at: ago(203.6),
@@ -282,6 +285,7 @@ fn partial() -> Incident {
             summary: "no reply to step 2 within 5s; 3 other messages were skipped".into(),
             hint: "The server accepts connections and does not process messages: look for a stuck worker or a full queue."
                 .into(),
+            mend: Vec::new(),
         },
         rule: "1 of 4 voting regions fails.".into(),
         started_at: ago(58.0),
@@ -308,6 +312,8 @@ fn agent(region: &str) -> AgentView {
         results_dropped: 0,
         records_torn: 0,
         spool_failing: false,
+        canaries: 3,
+        canaries_without: 0,
     };
     let connected = region != "us-west";
     AgentView {

@@ -62,7 +62,7 @@ pub(crate) fn stream(error: &io::Error) -> Seen {
             (FailureKind::Unreachable, format!("the open connection broke: {error}"))
         }
         _ => match tls::inner(error) {
-            Some(error) => (FailureKind::TlsHandshake, format!("TLS broke on the open connection: {error}")),
+            Some(error) => tls::open(error),
             None => (FailureKind::AgentFault, format!("the connection cannot be used: {error}")),
         },
     }
@@ -113,6 +113,9 @@ mod tests {
         assert_eq!(stream(&io::ErrorKind::UnexpectedEof.into()).0, FailureKind::Dropped);
         let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
         assert_eq!(stream(&tls).0, FailureKind::TlsHandshake);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::InternalError);
+        let alert = io::Error::new(io::ErrorKind::InvalidData, alert);
+        assert_eq!(stream(&alert).0, FailureKind::TlsAlert(80));
     }
 
     /// Linux's numbers, so that what the kernel says is what is tested.

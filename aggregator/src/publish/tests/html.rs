@@ -27,6 +27,7 @@ fn the_page_says_what_the_picture_shows() {
         "1 of 4 endpoints is down",
         "1 fails in some regions, 1 is not observed, 1 answers",
         "The store cannot be written.",
+        "systemctl status orders",
         "5 of 5 held connections open, the longest for 90 min",
         "certificate ends in 23 d 3 h",
         "idle connections: cut after 60.0 s without a close frame",
