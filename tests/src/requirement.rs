@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -28,6 +28,8 @@ pub enum Requirement {
     ActionCable,
     /// Debian's mosquitto.
     Mosquitto,
+    /// Debian's RabbitMQ.
+    RabbitMq,
     /// nginx.
     Nginx,
     /// tinyproxy.
@@ -75,7 +77,8 @@ impl Requirement {
                 runs(&python.to_string_lossy(), &["-c", "import aiosignalr.server, aiohttp"])
             }
             Self::ActionCable => runs("ruby", &["-e", "require 'action_cable'; require 'puma'"]),
-            Self::Mosquitto => runs(crate::servers::MOSQUITTO, &["-h"]),
+            Self::Mosquitto => Path::new(crate::servers::MOSQUITTO).exists(),
+            Self::RabbitMq => Path::new(crate::servers::RABBITMQ).exists(),
             Self::PythonWebsockets => {
                 let python = cache().join("venv/bin/python");
                 runs(&python.to_string_lossy(), &["-c", "import websockets"])

@@ -20,6 +20,9 @@ pub const NGINX: &str = "/usr/sbin/nginx";
 /// Debian's mosquitto; not on every user's path.
 pub const MOSQUITTO: &str = "/usr/sbin/mosquitto";
 
+/// Debian's RabbitMQ, without the wrapper that changes the user.
+pub const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
 /// A port that nobody listens on, for servers that cannot say which one they got. Below the range from which the system
 /// gives ports to clients, so that no client takes it in between; different in each test process.
 ///
@@ -173,6 +176,50 @@ pub fn mosquitto(folder: &Path, port: u16, login: Option<(&str, &str)>) -> Resul
     let configuration = folder.join("mosquitto.conf");
     fs::write(&configuration, lines)?;
     started(&folder, "mosquitto", port, Command::new(MOSQUITTO).arg("-c").arg(configuration))
+}
+
+/// RabbitMQ with its STOMP over WebSocket, and the port mapper that Erlang wants beside it.
+#[derive(Debug)]
+pub struct RabbitMq {
+    /// The broker.
+    pub server: Process,
+    _port_mapper: Process,
+}
+
+/// Starts RabbitMQ, which takes its time. The path is `/ws`, the user `guest`.
+///
+/// # Errors
+/// Where it does not start.
+pub fn rabbitmq(folder: &Path, port: u16) -> Result<RabbitMq> {
+    let (mapper_port, own_port) = (free_port()?.to_string(), free_port()?.to_string());
+    // Started by Erlang itself it would become a daemon and outlive the test.
+    let mut mapper = Command::new("epmd");
+    let port_mapper = Process::start("epmd", folder, mapper.args(["-port", &mapper_port]))?;
+    let configuration = folder.join("rabbitmq.conf");
+    fs::write(
+        &configuration,
+        format!(
+            "listeners.tcp = none\nstomp.listeners.tcp = none\nweb_stomp.tcp.ip = 127.0.0.1\nweb_stomp.tcp.port = {port}\n"
+        ),
+    )?;
+    fs::write(folder.join("plugins"), "[rabbitmq_web_stomp].\n")?;
+    let mut command = Command::new(RABBITMQ);
+    command
+        .env("HOME", folder)
+        // It then is one process, which can be signalled.
+        .env("RUNNING_UNDER_SYSTEMD", "true")
+        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+        .env("RABBITMQ_CONFIG_FILE", &configuration)
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
+        .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
+        .env("RABBITMQ_LOG_BASE", folder)
+        .env("RABBITMQ_LOGS", "-")
+        .env("RABBITMQ_NODENAME", format!("quorate{port}@localhost"))
+        .env("RABBITMQ_DIST_PORT", own_port)
+        .env("ERL_EPMD_PORT", mapper_port);
+    let server = Process::start("rabbitmq", folder, &mut command)?;
+    clock::wait_for("RabbitMQ's listener", 90.0, || TcpStream::connect(("127.0.0.1", port)).ok());
+    Ok(RabbitMq { server, _port_mapper: port_mapper })
 }
 
 fn started(folder: &Path, name: &str, port: u16, command: &mut Command) -> Result<Process> {

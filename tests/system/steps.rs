@@ -42,7 +42,8 @@ async fn judged(start: fn(&std::path::Path, u16) -> Result<Process>) -> Result<(
     let folder = tempfile::TempDir::with_prefix("quorate-steps-")?;
     let port = free_port()?;
     let _server = start(folder.path(), port)?;
-    let options = Options { egress: Egress::Private, region: None, nameservers: Nameservers::System };
+    let options =
+        Options { egress: Egress::Private, region: None, nameservers: Nameservers::System, proxy: None };
     let prober = Prober::new(options)?;
     let content = |fault| Some(FailureKind::Content(fault));
     let closed = FailureKind::Closed { code: 4401, reason: "Unauthorized".into() };

@@ -88,7 +88,7 @@ impl Bench {
     }
 
     /// A server that is stopped while TCP lives takes connections, and upgrades none.
-    pub(crate) fn is_silent_when_stopped(&self, path: &str, server: &mut Process) -> Result<()> {
+    pub(crate) fn is_silent_when_stopped(&self, path: &str, server: &Process) -> Result<()> {
         server.signal(Signal::STOP)?;
         self.fails(path, "", &["upgrade_timeout"]);
         server.signal(Signal::CONT)
