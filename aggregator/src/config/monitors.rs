@@ -110,6 +110,7 @@ fn monitor(
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
+        restart_budget: restart_budget.unwrap_or(RESTART_BUDGET),
         revision: 0,
     };
     check_policy(section, &policy);
