@@ -163,7 +163,8 @@ async fn check(args: &Args) -> Result<(Ending, String), CheckError> {
         let _ = writeln!(anstream::stderr(), "check: WARNING: {}", waterfall::UNVERIFIED);
     }
     let spec = args.spec()?;
-    let options = Options { egress: args.egress.clone(), region: None, nameservers: Nameservers::System };
+    let options =
+        Options { egress: args.egress.clone(), region: None, nameservers: Nameservers::System, proxy: None };
     let checked = Prober::new(options)?.check(&spec, None).await;
     let ending = match &checked.outcome {
         Outcome::Passed => Ending::Passed,

@@ -159,8 +159,8 @@ pub const TURN_BYTES: usize = 64 * 1024;
 /// that drowns the reply in more than this is not answering.
 pub const FRAMES_SKIPPED_MAX: u32 = 1_000;
 
-/// Bytes that one check takes from a server after the upgrade, so that [`FRAMES_SKIPPED_MAX`] messages of
-/// [`MESSAGE_BYTES_MAX`] do not cost an agent a gigabyte of traffic every interval.
+/// Bytes that come while one step waits, so that [`FRAMES_SKIPPED_MAX`] messages of [`MESSAGE_BYTES_MAX`] do not cost an
+/// agent a gigabyte of traffic every interval.
 pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Messages kept for a later step while a ping waits for its pong.
@@ -228,6 +228,9 @@ pub const CA_FILE_BYTES_MAX: u64 = quorate_proto::limits::CA_PEM_BYTES_MAX as u6
 const _: () =
     assert!(WRITE_BUFFER_BYTES_MAX >= 2 * EXPANDED_BYTES_MAX, "the largest message must fit beside a pong");
 
+/// Replies to a server's heartbeats that wait to be sent. Each is sent before the next frame is read.
+pub const REPLIES_WAITING_MAX: usize = 8;
+
 /// A published time may be this far ahead of the agent's clock. Two hosts that keep time differ by less; with more, one of
 /// the two clocks is wrong, and no age can be told.
 pub const FUTURE_MAX: Micros = Micros::from_secs(60);
@@ -294,6 +297,36 @@ pub const STOP_WITHIN: Micros = Micros::from_secs(2);
 /// A wall clock that differs from the aggregator's by this much is worth a warning: times in reports are off, and
 /// regions do not keep their distance.
 pub const CLOCK_OFF: Micros = Micros::from_secs(2);
+
+// --- the way to a server
+
+/// How long the other address family may lag behind where each address is checked on its own. A nameserver that never
+/// answers for AAAA must not take the whole check with it.
+pub const FAMILY_LAG_FOR_EACH_MAX: Micros = Micros::from_secs(1);
+
+/// Names of a certificate that are shown. Those of large sites name a hundred hosts.
+pub const CERTIFICATE_NAMES_MAX: usize = 16;
+
+/// Settings of TLS that are kept made up: roots or a client certificate of their own. Each takes some 20 KiB, and one beyond
+/// costs its reading at every check.
+pub const TLS_SETTINGS_KEPT_MAX: usize = 256;
+
+// --- check
+
+/// Extra connections that a look at conformance has open at once: it must not look like a flood.
+pub const CONFORMANCE_CONCURRENT: usize = 3;
+
+/// How long one of them waits for what the server does: ten round trips to the other side of the world.
+pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
+
+/// How often a listener notes how long it has listened.
+pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
+
+// --- cost of a check
+
+/// Times that the kernel is told to acknowledge at once what a server sent, from one write of ours to the next: enough
+/// for an answer in many pieces, and nothing that a stream of messages would pay for each of them.
+pub const HASTE: u8 = 16;
 
 // --- idle
 

@@ -8,8 +8,11 @@
 mod answer;
 mod certificate;
 mod classify;
+pub mod conformance;
+mod connect;
 mod conversation;
 mod dial;
+mod every_address;
 mod exchange;
 mod expand;
 mod frames;
@@ -20,9 +23,12 @@ mod plan;
 mod pointer;
 mod prepared;
 mod progress;
+mod proxy;
 mod quote;
+mod refusal;
 mod request;
 mod resolve;
+mod route;
 mod script;
 mod tcp;
 #[cfg(test)]
@@ -32,28 +38,33 @@ mod transport;
 mod turns;
 mod upgrade;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use quorate_proto::{
     CheckKind, CheckResult, Failure, FailureKind, Micros, MonitorId, MonitorSpec, Outcome, Phase, Region,
     Timings, WallMicros, limits as protocol,
+    monitor::Proxy,
+    outcome::{AddressResult, TlsFacts},
 };
 use tokio::time::timeout;
 
+pub use self::{
+    certificate::Certificate,
+    prepared::Prepared,
+    proxy::{ProxyParseError, parse as parse_proxy},
+    resolve::Nameservers,
+};
 use self::{
+    connect::To,
     exchange::{Exchange, Socket},
     expand::Seeds,
     plan::Plan,
     progress::Progress,
+    proxy::ProxyRoute,
     resolve::Resolver,
     tls::Tls,
     transport::Transport,
 };
-pub use self::{prepared::Prepared, resolve::Nameservers};
 use crate::{
     clock::{self, Tick},
     egress::Egress,
@@ -68,6 +79,8 @@ pub struct Options {
     pub region: Option<Region>,
     /// Who is asked for addresses.
     pub nameservers: Nameservers,
+    /// The proxy that checks go through where the monitor names none.
+    pub proxy: Option<Proxy>,
 }
 
 /// Why there is no probe. The agent cannot work.
@@ -79,6 +92,9 @@ pub enum ProberError {
     /// [`Nameservers::Explicit`] names none.
     #[error("no nameserver is named")]
     NoNameserver,
+    /// [`Options::proxy`] is not one.
+    #[error("the proxy cannot be used: {0}")]
+    Proxy(String),
     /// Keys and nonces cannot be made.
     #[error("the system gives no random bytes")]
     Random,
@@ -90,6 +106,7 @@ pub struct Prober {
     region: Option<Region>,
     resolver: Resolver,
     tls: Tls,
+    proxy: Option<ProxyRoute>,
 }
 
 /// What one check found, and all that was seen on the way.
@@ -99,8 +116,10 @@ pub struct Checked {
     pub outcome: Outcome,
     /// How long each phase took.
     pub timings: Timings,
-    /// The address that was dialled, where it came to that.
+    /// The address that was dialled, where it came to that: a proxy's, where one stands in between.
     pub address: Option<IpAddr>,
+    /// What each address found, where the monitor wants them checked on their own.
+    pub addresses: Vec<AddressResult>,
     /// The wall clock at the start. For people.
     pub started_at: WallMicros,
     /// The start.
@@ -116,8 +135,10 @@ pub struct Checked {
 pub struct Facts {
     /// Every address that the host has, in the order in which they are tried.
     pub resolved: Vec<IpAddr>,
+    /// The proxy that the connection went through.
+    pub proxy: Option<String>,
     /// What TLS agreed on; none for `ws://`, or where it did not come to that.
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<TlsSeen>,
     /// The HTTP status of the answer to the upgrade.
     pub status: Option<u16>,
     /// The `Server` header of that answer.
@@ -128,19 +149,15 @@ pub struct Facts {
     pub close_code: Option<u16>,
 }
 
-/// What TLS agreed on.
+/// What was seen of TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// `TLS 1.3` or `TLS 1.2`.
-    pub version: String,
-    /// The cipher suite, by its IANA name.
-    pub cipher: String,
+pub struct TlsSeen {
+    /// What it agreed on, as it goes into the result.
+    pub facts: TlsFacts,
     /// The key exchange group.
     pub key_exchange: String,
-    /// Until when the server's certificate is valid, where it could be read.
-    pub not_after: Option<WallMicros>,
-    /// Whether the certificate was verified.
-    pub verified: bool,
+    /// What the server's own certificate says, where it could be read.
+    pub certificate: Option<Certificate>,
 }
 
 impl Prober {
@@ -149,13 +166,15 @@ impl Prober {
     /// # Errors
     /// [`ProberError`] where no check could ever be made.
     pub fn new(options: Options) -> Result<Self, ProberError> {
-        let Options { egress, region, nameservers } = options;
+        let Options { egress, region, nameservers, proxy } = options;
         if nameservers == Nameservers::Explicit(Vec::new()) {
             return Err(ProberError::NoNameserver);
         }
+        let proxy = proxy.as_ref().map(ProxyRoute::new).transpose();
+        let proxy = proxy.map_err(|error| ProberError::Proxy(error.to_string()))?;
         // The library's generator takes its time to gather entropy when it is first used; no check shall pay for that.
         Seeds::random().ok_or(ProberError::Random)?;
-        Ok(Self { egress, region, resolver: Resolver::new(nameservers), tls: Tls::new()? })
+        Ok(Self { egress, region, resolver: Resolver::new(nameservers), tls: Tls::new()?, proxy })
     }
 
     /// Makes one check. It ends by the monitor's deadline, whatever the server does.
@@ -177,10 +196,20 @@ impl Prober {
     pub(crate) async fn check_plan(&self, plan: &Plan, span: Micros, avoid: Option<IpAddr>) -> Checked {
         let started_at = clock::wall();
         let mut progress = Progress::new();
+        let (outcome, addresses) = if plan.route.is_for_each() && self.proxy_of(&plan.route).is_none() {
+            self.check_each(plan, span, avoid, &mut progress).await
+        } else {
+            let deadline = Deadline { started: progress.started(), span };
+            (self.attempt(plan, avoid.into(), deadline, &mut progress).await, Vec::new())
+        };
+        Checked { addresses, ..checked(outcome, started_at, progress) }
+    }
+
+    /// Everything from the first packet to the close, under the deadline.
+    async fn attempt(&self, plan: &Plan, to: To, deadline: Deadline, progress: &mut Progress) -> Outcome {
+        let span = deadline.span;
         let mut open = None;
-        let span = span.min(protocol::TIMEOUT_MAX);
-        let running = self.run(plan, avoid, &mut progress, &mut open);
-        let ran = timeout(Duration::from(span), running).await;
+        let ran = timeout(deadline.left(), self.run(plan, to, progress, &mut open)).await;
         let outcome = match (ran, &open) {
             (Ok(Ok(())), _) => Outcome::Passed,
             (Ok(Err(failure)), _) => Outcome::Failed(failure),
@@ -195,17 +224,17 @@ impl Prober {
                 open.socket.part();
             }
         }
-        checked(outcome, started_at, progress)
+        outcome
     }
 
     async fn run(
         &self,
         plan: &Plan,
-        avoid: Option<IpAddr>,
+        to: To,
         progress: &mut Progress,
         open: &mut Option<Open>,
     ) -> Result<(), Failure> {
-        let Open { socket, exchange } = open.insert(self.meet(plan, avoid, progress).await?);
+        let Open { socket, exchange } = open.insert(self.meet(plan, to, progress).await?);
         if !plan.script.is_empty() {
             progress.enter(Phase::Exchange, "");
             exchange.run(socket).await?;
@@ -216,13 +245,8 @@ impl Prober {
     }
 
     /// Everything up to the first word of the conversation.
-    async fn meet(
-        &self,
-        plan: &Plan,
-        avoid: Option<IpAddr>,
-        progress: &mut Progress,
-    ) -> Result<Open, Failure> {
-        let socket = self.open(plan, avoid, progress).await?;
+    async fn meet(&self, plan: &Plan, to: impl Into<To>, progress: &mut Progress) -> Result<Open, Failure> {
+        let socket = self.open(plan, to, progress).await?;
         let Some(seeds) = Seeds::random() else {
             return Err(
                 progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned()))
@@ -232,49 +256,27 @@ impl Prober {
     }
 
     /// Everything up to the verified upgrade. Takes as long as it takes: the caller has the deadline.
-    async fn open(
-        &self,
-        plan: &Plan,
-        avoid: Option<IpAddr>,
-        progress: &mut Progress,
-    ) -> Result<Socket, Failure> {
-        let addresses = self.resolve(plan, avoid, progress).await?;
-        progress.enter(Phase::Tcp, "");
-        let tcp = dial::connect(&self.egress, addresses, progress).await?;
-        let mut transport = match &plan.tls {
-            None => Transport::plain(tcp),
-            Some(tls) => {
-                progress.enter(Phase::Tls, "the handshake did not end");
-                let stream = self.tls.handshake(tcp, tls, progress).await?;
-                progress.leave();
-                Transport::tls(stream)
-            }
-        };
+    async fn open(&self, plan: &Plan, to: impl Into<To>, progress: &mut Progress) -> Result<Socket, Failure> {
+        let mut transport = self.reach(plan, to, progress).await?;
         progress.enter(Phase::Upgrade, "no answer to the upgrade request came");
         let first = upgrade::upgrade(&mut transport, plan, progress).await?;
         progress.leave();
         Ok(Socket::new(transport, first).await)
     }
 
-    async fn resolve(
+    /// Everything up to the upgrade: names, TCP, a proxy, TLS.
+    async fn reach(
         &self,
         plan: &Plan,
-        avoid: Option<IpAddr>,
+        to: impl Into<To>,
         progress: &mut Progress,
-    ) -> Result<Vec<SocketAddr>, Failure> {
-        let is_name = matches!(plan.host, url::Host::Domain(_));
-        if is_name {
-            progress.enter(Phase::Dns, format!("no nameserver answered for {}", plan.host));
-        }
-        let found = self.resolver.addresses(&plan.host).await;
-        let mut addresses =
-            found.map_err(|fault| progress.fail(classify::lookup_failure(fault, &plan.host.to_string())))?;
-        if is_name {
-            progress.leave();
-        }
-        addresses.sort_by_key(|address| Some(*address) == avoid);
-        progress.facts.resolved.clone_from(&addresses);
-        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, plan.port)).collect())
+    ) -> Result<Transport, Failure> {
+        let tcp = self.connect(&plan.route, to.into(), progress).await?;
+        let Some(tls) = &plan.route.tls else { return Ok(Transport::plain(tcp)) };
+        progress.enter(Phase::Tls, "the handshake did not end");
+        let stream = self.tls.handshake(tcp, tls, progress).await?;
+        progress.leave();
+        Ok(Transport::tls(stream))
     }
 }
 
@@ -284,27 +286,32 @@ struct Open {
     exchange: Exchange,
 }
 
+/// The end of patience with a whole check.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    started: Tick,
+    span: Micros,
+}
+
+impl Deadline {
+    fn left(self) -> Duration {
+        let span = self.span.min(protocol::TIMEOUT_MAX);
+        span.saturating_sub(clock::tick().since(self.started)).into()
+    }
+}
+
 fn checked(outcome: Outcome, started_at: WallMicros, mut progress: Progress) -> Checked {
     let ended = progress.finish();
     let started = progress.started();
     let Progress { timings, address, facts, .. } = progress;
-    Checked { outcome, timings, address, started_at, started, ended, facts }
+    Checked { outcome, timings, address, addresses: Vec::new(), started_at, started, ended, facts }
 }
 
 impl Checked {
     /// The result to be signed and sent; `age` runs from the end of the check to that.
     pub fn into_result(self, monitor: MonitorId, kind: CheckKind, age: Micros) -> CheckResult {
-        let Self { outcome, timings, address, started_at, .. } = self;
-        CheckResult {
-            monitor,
-            kind,
-            started_at,
-            age,
-            outcome,
-            timings,
-            address,
-            tls: None,
-            addresses: Vec::new(),
-        }
+        let Self { outcome, timings, address, addresses, started_at, facts, .. } = self;
+        let tls = facts.tls.map(|tls| tls.facts);
+        CheckResult { monitor, kind, started_at, age, outcome, timings, address, tls, addresses }
     }
 }

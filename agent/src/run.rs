@@ -14,7 +14,7 @@ mod tests;
 
 use std::{io, sync::Arc, time::Duration};
 
-use quorate_proto::Micros;
+use quorate_proto::{Micros, monitor::Proxy};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -45,6 +45,8 @@ pub struct Options {
     pub egress: Egress,
     /// Who is asked for addresses of servers.
     pub nameservers: Nameservers,
+    /// The proxy that checks go through where the monitor names none. The uplink does not: it is QUIC.
+    pub proxy: Option<Proxy>,
     /// Bytes of the spool on disk: see [`spool::Options::bytes_max`].
     pub spool_bytes_max: u64,
 }
@@ -84,10 +86,10 @@ pub enum RunError {
 /// # Errors
 /// Any [`RunError`].
 pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunError> {
-    let Options { state, egress, nameservers, spool_bytes_max } = options;
+    let Options { state, egress, nameservers, proxy, spool_bytes_max } = options;
     let enrolment = state.enrolment().cloned().ok_or(RunError::NotEnrolled)?;
     let region = Some(enrolment.region.clone());
-    let prober = Prober::new(probe::Options { egress, region, nameservers })?;
+    let prober = Prober::new(probe::Options { egress, region, nameservers, proxy })?;
     let epoch = state.next_epoch(clock::wall())?;
     let (spool, parcels) = spool::open(spool::Options {
         folder: state.spool_folder(),

@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod init;
 mod log;
+mod presets;
 mod serve;
 mod stop;
 mod up;
@@ -28,6 +29,7 @@ Examples:
   quorate serve --config quorate.toml          the aggregator alone, for agents in several regions
   quorate agents add eu-1 --region eu-west     a join string for an agent there
   quorate check wss://chat.example.org/ws      one check from here, phase by phase
+  quorate presets                              Socket.IO, GraphQL, MQTT and others, ready to be spoken
 
 Exit codes:
   0  done; for check: passed; for demo: every fault was paged, or rightly not paged
@@ -57,6 +59,8 @@ enum Command {
     /// Check a configuration without running it
     #[command(subcommand)]
     Config(config::Command),
+    /// List the well-known protocols that a monitor can speak by `preset = "…"`, or show one whole
+    Presets(presets::Arguments),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
     /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
@@ -70,7 +74,11 @@ pub fn main() -> ExitCode {
         Command::Up(_) | Command::Serve(_) => log::Level::Info,
         // The demo narrates on standard output, and provokes what is otherwise worth a warning.
         Command::Demo(_) => log::Level::Error,
-        Command::Init(_) | Command::Config(_) | Command::Agents(_) | Command::Check(_) => log::Level::Warn,
+        Command::Init(_)
+        | Command::Config(_)
+        | Command::Presets(_)
+        | Command::Agents(_)
+        | Command::Check(_) => log::Level::Warn,
     };
     let done = arguments.log.install(default).and_then(|()| run(arguments.command));
     done.unwrap_or_else(|error| {
@@ -86,6 +94,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Serve(arguments) => on_all_cores(serve::run(arguments)),
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Presets(arguments) => presets::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
         Command::Check(arguments) => on_one_core(async { Ok(quorate_agent::check::run(arguments).await) }),
     }

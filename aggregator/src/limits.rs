@@ -177,6 +177,9 @@ pub const TOKEN_LOOKUPS_MAX: usize = 2;
 /// Resolved incidents on the status page.
 pub const PAGE_RESOLVED_MAX: u32 = 10;
 
+/// Events on the status page.
+pub const PAGE_EVENTS_MAX: u32 = 10;
+
 /// How old the list of resolved incidents on the status page may be.
 pub const PAGE_RESOLVED_AGE_MAX: Duration = Duration::from_secs(5);
 

@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod step;
 pub mod template;
 pub mod time;
+pub mod tls;
 pub mod unit;
 pub mod verify;
 

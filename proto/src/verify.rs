@@ -145,10 +145,10 @@ pub fn admit(
     was_given: impl Fn(&MonitorId) -> bool,
 ) -> Result<Admission, Refusal> {
     let Authentic(unit) = unit;
-    if let Content::Batch(batch) = &unit.content {
-        if let Some(foreign) = batch.monitors().find(|monitor| !was_given(monitor)) {
-            return Err(Refusal::ForeignMonitor(foreign.clone()));
-        }
+    if let Content::Batch(batch) = &unit.content
+        && let Some(foreign) = batch.monitors().find(|monitor| !was_given(monitor))
+    {
+        return Err(Refusal::ForeignMonitor(foreign.clone()));
     }
     Ok(match chains.place(&unit.place, &unit.content, &unit.digest)? {
         Standing::Next => Admission::Next(Box::new(Verified(unit))),

@@ -1,8 +1,9 @@
 //! Network namespaces: a host of its own for one agent, with a cable that can be pulled.
 
-use std::process::Command;
+use std::{fs::File, os::fd::AsFd, path::Path, process::Command};
 
 use anyhow::{Result, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A namespace joined to this one by a pair of virtual interfaces. Removed with its value.
 #[derive(Debug)]
@@ -72,6 +73,49 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         drop(run(&["ip", "netns", "del", &self.name]));
         drop(run(&["ip", "link", "del", &self.link]));
+    }
+}
+
+/// A namespace in which every address there is leads to itself: whatever is dialled inside arrives inside. Removed with its
+/// value.
+#[derive(Debug)]
+pub struct Everywhere {
+    name: String,
+}
+
+impl Everywhere {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Where the system says no.
+    pub fn make() -> Result<Self> {
+        let name = format!("quorate-all-{}", std::process::id());
+        run(&["ip", "netns", "add", &name])?;
+        let everywhere = Self { name };
+        for command in [
+            &["ip", "link", "set", "lo", "up"][..],
+            &["ip", "route", "add", "local", "default", "dev", "lo"],
+            &["ip", "-6", "route", "add", "local", "default", "dev", "lo"],
+        ] {
+            run(&[&["ip", "netns", "exec", &everywhere.name], command].concat())?;
+        }
+        Ok(everywhere)
+    }
+
+    /// Moves this thread, and it alone, inside.
+    ///
+    /// # Errors
+    /// Where the system says no.
+    pub fn enter(&self) -> Result<()> {
+        let namespace = File::open(Path::new("/var/run/netns").join(&self.name))?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(())
+    }
+}
+
+impl Drop for Everywhere {
+    fn drop(&mut self) {
+        drop(run(&["ip", "netns", "del", &self.name]));
     }
 }
 

@@ -15,6 +15,8 @@ mod demonstration;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod overrides;

@@ -19,7 +19,12 @@ use crate::{
 };
 
 fn prober() -> Arc<Prober> {
-    let options = probe::Options { egress: Egress::Private, region: None, nameservers: Nameservers::System };
+    let options = probe::Options {
+        egress: Egress::Private,
+        region: None,
+        nameservers: Nameservers::System,
+        proxy: None,
+    };
     Arc::new(Prober::new(options).unwrap())
 }
 

@@ -1,9 +1,13 @@
 //! What a check found, as one JSON object for machines.
 
-use quorate_proto::{Failure, FailureKind, Micros, Outcome, Timings, WallMicros, cause};
+use std::borrow::Cow;
+
+use quorate_proto::{
+    Failure, FailureKind, Micros, Outcome, Timings, WallMicros, cause, outcome::AddressResult,
+};
 use serde::Serialize;
 
-use crate::probe::{Checked, TlsFacts};
+use crate::probe::{Checked, TlsSeen};
 
 /// The object that `check --json` prints. Fields are only ever added.
 #[derive(Serialize)]
@@ -18,6 +22,10 @@ struct Report<'a> {
     address: Option<String>,
     /// Every address of the host, in the order in which they are tried.
     resolved: Vec<String>,
+    /// The proxy that the connection went through; null where there is none. Then the addresses are its own.
+    proxy: Option<&'a str>,
+    /// What each address found, where they are checked on their own; otherwise empty.
+    addresses: Vec<Address>,
     /// Milliseconds per phase; null for a phase that was not reached or not needed.
     timings_ms: TimingsMs,
     /// The answer to the upgrade; null where none came.
@@ -28,6 +36,14 @@ struct Report<'a> {
     close_code: Option<u16>,
     /// Null where the check passed.
     failure: Option<FailureReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct Address {
+    address: String,
+    /// The failure's kind; null where the check passed there.
+    failure: Option<String>,
+    total_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -51,11 +67,21 @@ struct Http<'a> {
 
 #[derive(Serialize)]
 struct Tls<'a> {
-    version: &'a str,
-    cipher: &'a str,
+    version: Cow<'static, str>,
+    cipher: Cow<'static, str>,
     key_exchange: &'a str,
     /// RFC 3339; null where the certificate could not be read.
     certificate_not_after: Option<String>,
+    /// The same of whichever certificate ends first of those that the server sent.
+    chain_not_after: Option<String>,
+    /// SHA-256 of the server's certificate, in hex.
+    certificate_fingerprint: String,
+    /// The common name and organization of its holder; empty where it has neither.
+    certificate_subject: &'a str,
+    /// The same of who signed it.
+    certificate_issuer: &'a str,
+    /// The names and addresses that it is for; the first of them where they are many.
+    certificate_names: &'a [String],
     /// False with `--insecure`.
     verified: bool,
 }
@@ -97,6 +123,8 @@ pub(super) fn json(url: &str, checked: &Checked) -> String {
         started_at: rfc3339(checked.started_at),
         address: checked.address.map(|address| address.to_string()),
         resolved: facts.resolved.iter().map(ToString::to_string).collect(),
+        proxy: facts.proxy.as_deref(),
+        addresses: checked.addresses.iter().map(Address::from).collect(),
         timings_ms: TimingsMs::from(&checked.timings),
         http: facts.status.map(|status| Http {
             status,
@@ -133,13 +161,29 @@ impl From<&Timings> for TimingsMs {
     }
 }
 
-impl<'a> From<&'a TlsFacts> for Tls<'a> {
-    fn from(facts: &'a TlsFacts) -> Self {
+impl From<&AddressResult> for Address {
+    fn from(result: &AddressResult) -> Self {
         Self {
-            version: &facts.version,
-            cipher: &facts.cipher,
-            key_exchange: &facts.key_exchange,
-            certificate_not_after: facts.not_after.and_then(rfc3339),
+            address: result.address.to_string(),
+            failure: result.failure.as_ref().map(ToString::to_string),
+            total_ms: result.total.as_millis_f64(),
+        }
+    }
+}
+
+impl<'a> From<&'a TlsSeen> for Tls<'a> {
+    fn from(TlsSeen { facts, key_exchange, certificate }: &'a TlsSeen) -> Self {
+        let certificate = certificate.as_ref();
+        Self {
+            version: facts.version_name(),
+            cipher: facts.cipher_name(),
+            key_exchange,
+            certificate_not_after: certificate.and_then(|leaf| leaf.not_after).and_then(rfc3339),
+            chain_not_after: facts.not_after.and_then(rfc3339),
+            certificate_fingerprint: facts.fingerprint_hex(),
+            certificate_subject: certificate.map(|leaf| leaf.subject.as_str()).unwrap_or_default(),
+            certificate_issuer: certificate.map(|leaf| leaf.issuer.as_str()).unwrap_or_default(),
+            certificate_names: certificate.map(|leaf| leaf.names.as_slice()).unwrap_or_default(),
             verified: facts.verified,
         }
     }

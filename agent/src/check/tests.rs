@@ -5,13 +5,13 @@ use std::{env, fs, path::PathBuf};
 use clap::{Args as _, FromArgMatches};
 use quorate_proto::{
     Failure, FailureKind, Outcome, Phase, Timings, WallMicros,
-    outcome::{DnsFault, UpgradeRefusal},
+    outcome::{DnsFault, TlsFacts, UpgradeRefusal},
 };
 
 use super::*;
 use crate::{
     clock::Tick,
-    probe::{Checked, Facts, TlsFacts},
+    probe::{Certificate, Checked, Facts, TlsSeen},
 };
 
 fn parsed(words: &[&str]) -> Result<Args, clap::Error> {
@@ -88,17 +88,29 @@ fn checked(outcome: Outcome) -> Checked {
             total: Micros(142_500),
         },
         address: Some([203, 0, 113, 7].into()),
+        addresses: Vec::new(),
         started_at: WallMicros(1_795_000_000_000_000),
         started: Tick::default(),
         ended: Tick(Micros(142_500)),
         facts: Facts {
             resolved: vec![[203, 0, 113, 7].into(), "2001:db8::7".parse().unwrap()],
-            tls: Some(TlsFacts {
-                version: "TLS 1.3".into(),
-                cipher: "TLS13_AES_256_GCM_SHA384".into(),
+            proxy: None,
+            tls: Some(TlsSeen {
+                facts: TlsFacts {
+                    version: 0x0304,
+                    cipher: 0x1302,
+                    not_after: Some(WallMicros(1_800_000_000_000_000)),
+                    fingerprint: [0xa5; 32],
+                    verified: true,
+                },
                 key_exchange: "X25519MLKEM768".into(),
-                not_after: Some(WallMicros(1_800_000_000_000_000)),
-                verified: true,
+                certificate: Some(Certificate {
+                    subject: "chat.example.org".into(),
+                    issuer: "R11, Let's Encrypt".into(),
+                    names: vec!["chat.example.org".into(), "www.example.org".into()],
+                    not_before: Some(WallMicros(1_790_000_000_000_000)),
+                    not_after: Some(WallMicros(1_800_000_000_000_000)),
+                }),
             }),
             status: Some(101),
             server: Some("nginx/1.24.0".into()),
@@ -140,8 +152,8 @@ fn silent_and_unverified() -> Checked {
     checked.timings.close = None;
     checked.timings.round_trip = None;
     let tls = checked.facts.tls.as_mut().unwrap();
-    tls.verified = false;
-    tls.not_after = Some(checked.started_at.after(Micros::from_secs(3 * 86_400)));
+    tls.facts.verified = false;
+    tls.facts.not_after = Some(checked.started_at.after(Micros::from_secs(3 * 86_400)));
     checked
 }
 

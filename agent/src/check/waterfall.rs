@@ -4,10 +4,10 @@
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use quorate_proto::{Failure, Micros, Outcome, Phase, Timings, WallMicros, cause};
+use quorate_proto::{Failure, Micros, Outcome, Phase, Timings, WallMicros, cause, outcome::AddressResult};
 
 use super::report::rfc3339;
-use crate::probe::{Checked, Facts, TlsFacts};
+use crate::probe::{Certificate, Checked, Facts, TlsSeen};
 
 /// What is said where no certificate was verified.
 pub(super) const UNVERIFIED: &str =
@@ -52,12 +52,30 @@ fn draw(to: &mut String, url: &str, checked: &Checked) -> fmt::Result {
 
 fn address(to: &mut String, checked: &Checked) -> fmt::Result {
     let Some(address) = checked.address else { return Ok(()) };
+    if let Some(proxy) = &checked.facts.proxy {
+        return writeln!(to, "{address} {DIM}(the proxy {proxy}){DIM:#}");
+    }
+    if !checked.addresses.is_empty() {
+        return each_address(to, checked);
+    }
     let others: Vec<_> = checked.facts.resolved.iter().filter(|other| **other != address).collect();
     match others.as_slice() {
         [] => writeln!(to, "{address}"),
         [other] => writeln!(to, "{address} {DIM}(not tried: {other}){DIM:#}"),
         others => writeln!(to, "{address} {DIM}(of {} addresses){DIM:#}", others.len() + 1),
     }
+}
+
+/// One line an address, and what it found.
+fn each_address(to: &mut String, checked: &Checked) -> fmt::Result {
+    for AddressResult { address, failure, total } in &checked.addresses {
+        let address = address.to_string();
+        match failure {
+            None => writeln!(to, "{GOOD}✓{GOOD:#} {address:<39} {:>12}", millis(*total))?,
+            Some(failure) => writeln!(to, "{BAD}✗{BAD:#} {address:<39} {:>12}  {failure}", millis(*total))?,
+        }
+    }
+    Ok(())
 }
 
 /// One line a phase: name, time, and a bar that starts where the phase before it ended.
@@ -105,16 +123,27 @@ fn facts(to: &mut String, facts: &Facts, now: WallMicros) -> fmt::Result {
     writeln!(to)
 }
 
-fn tls_facts(to: &mut String, tls: &TlsFacts, now: WallMicros) -> fmt::Result {
-    let TlsFacts { version, cipher, key_exchange, not_after, verified } = tls;
+fn tls_facts(to: &mut String, tls: &TlsSeen, now: WallMicros) -> fmt::Result {
+    let TlsSeen { facts, key_exchange, certificate } = tls;
+    let (version, cipher) = (facts.version_name(), facts.cipher_name());
     writeln!(to, "{}  {:<13}{version}, {cipher}, {key_exchange}", gap(true), "TLS")?;
-    if let Some((not_after, date)) = not_after.and_then(|time| Some((time, rfc3339(time)?))) {
+    if let Some(certificate) = certificate {
+        let Certificate { names, issuer, .. } = certificate;
+        let names = match names.as_slice() {
+            [] => certificate.subject.clone(),
+            [first] => first.clone(),
+            [first, others @ ..] => format!("{first} and {} more", others.len()),
+        };
+        let said: String = format!("for {names}, by {issuer}").chars().take(TEXT_COLUMNS - 15).collect();
+        writeln!(to, "  {:<13}{}", "Certificate", said.trim_end())?;
+    }
+    if let Some((not_after, date)) = facts.not_after.and_then(|time| Some((time, rfc3339(time)?))) {
         let date = date.split('T').next().unwrap_or_default();
         let days = not_after.since(now).0 / 86_400_000_000;
         let style = if days < 14 { LOUD } else { Style::new() };
-        writeln!(to, "  {:<13}valid until {date}, {style}{days} days left{style:#}", "Certificate")?;
+        writeln!(to, "  {:<13}valid until {date}, {style}{days} days left{style:#}", "")?;
     }
-    if !verified {
+    if !facts.verified {
         writeln!(
             to,
             "  {LOUD}{:<13}{}{LOUD:#}",

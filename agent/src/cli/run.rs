@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use quorate_proto::join::JoinString;
+use quorate_proto::{join::JoinString, monitor::Proxy};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +11,7 @@ use super::CliError;
 use crate::{
     egress::Egress,
     limits,
-    probe::Nameservers,
+    probe::{Nameservers, parse_proxy},
     run::{self, RunError},
     state::{Enrolment, State},
     uplink,
@@ -28,7 +28,9 @@ Examples:
   quorate-agent run --state /var/lib/quorate-agent
                                                every later start
   quorate-agent run --state ./state --egress 10.20.0.0/16,192.0.2.7
-                                               probe these networks and nothing else")]
+                                               probe these networks and nothing else
+  quorate-agent run --state ./state --proxy proxy.example.org:3128 --egress private
+                                               probe through a proxy in the private network")]
 pub(super) struct Arguments {
     /// Where the agent keeps its key and its state; made where it is not there
     #[arg(long, value_name = "DIR", env = "QUORATE_STATE")]
@@ -40,6 +42,11 @@ pub(super) struct Arguments {
     /// 10.0.0.0/8,2001:db8::/32
     #[arg(long, value_name = "WHICH", default_value = "public", env = "QUORATE_EGRESS")]
     egress: Egress,
+    /// Check through this HTTP proxy (CONNECT), where a monitor names none of its own: USER:PASSWORD@HOST:PORT, or
+    /// HOST:PORT. The proxy resolves the names of servers, and its own rules decide where it connects to; --egress judges
+    /// the proxy's address and servers that are given as addresses
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_proxy, env = "QUORATE_PROXY", hide_env_values = true)]
+    proxy: Option<Proxy>,
     /// Bytes on disk for results that are not acknowledged; above it the oldest go, and the aggregator is told
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, env = "QUORATE_SPOOL_MAX")]
     spool_max: u64,
@@ -47,7 +54,7 @@ pub(super) struct Arguments {
 
 /// Joins where that is to be done, and probes until a signal comes.
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let Arguments { state: folder, join, egress, spool_max } = arguments;
+    let Arguments { state: folder, join, egress, proxy, spool_max } = arguments;
     let join = join.map(|join| join.parse::<JoinString>()).transpose()?;
     if join.is_none() && !State::is_there(&folder) {
         return Err(CliError::NotEnrolled(folder.display().to_string()));
@@ -63,7 +70,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     let cancel = CancellationToken::new();
     cancel_on_signal(&cancel)?;
     let nameservers = Nameservers::default();
-    let options = run::Options { state, egress, nameservers, spool_bytes_max: spool_max };
+    let options = run::Options { state, egress, nameservers, proxy, spool_bytes_max: spool_max };
     run::run(options, cancel).await.map_err(|error: RunError| CliError::Run(error))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -97,8 +97,18 @@ impl Answer {
 
     /// The `Server` header, fit to be shown.
     pub(crate) fn server(&self) -> Option<String> {
-        let value = self.all("server").next()?;
-        Some(quote::line(value, protocol::SERVER_HEADER_BYTES_MAX)).filter(|text| !text.is_empty())
+        self.text("server", protocol::SERVER_HEADER_BYTES_MAX)
+    }
+
+    /// A header's first line, fit to be shown; none where it is empty.
+    pub(crate) fn text(&self, name: &str, bytes_max: usize) -> Option<String> {
+        let value = self.all(name).next()?;
+        Some(quote::line(value, bytes_max)).filter(|text| !text.is_empty())
+    }
+
+    /// All headers: the names in lower case, the values as they came.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
     /// How long the body is, where the head says so.
@@ -114,7 +124,8 @@ impl Answer {
     }
 
     /// The values of a header, line by line.
-    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+    /// The values of a header, one for each of its lines.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let named = self.headers.iter().filter(move |(header, _)| header == name);
         named.map(|(_, value)| value.as_slice())
     }

@@ -7,28 +7,27 @@
 //! [`Conversation::listen`] begins what is next. A message that came is looked at before the clock: what is there when it is
 //! looked for is not late because the agent was.
 
+mod capture;
 mod demand;
 mod memory;
 mod number;
+#[cfg(test)]
+mod tests;
 mod waiting;
+mod words;
 
-use std::{borrow::Cow, collections::VecDeque, mem, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use quorate_proto::{
     Failure, FailureKind, Micros, Payload, Phase, WallMicros, outcome::ContentFault, template::Place,
 };
 
 pub(crate) use self::memory::Memory;
-use self::{
-    demand::Remembered,
-    waiting::{Excess, Waiting},
-};
+use self::{demand::Remembered, waiting::Waiting};
 use super::{
     expand::{FillError, Role, Seeds, Values},
-    matcher::{Pattern, regex, searchable},
-    pointer,
-    quote::quote,
-    script::{Act, Awaited, Flow, Requirement, Rule, Script, TakenFrom, Taking},
+    matcher::Pattern,
+    script::{Act, Awaited, Flow, Requirement, Rule, Script},
 };
 use crate::{
     clock::{Now, Tick},
@@ -214,6 +213,9 @@ impl Conversation {
 
     /// Takes a frame that came.
     pub(crate) fn handle(&mut self, now: Now, inbound: Inbound<'_>) {
+        if let State::Failed(_) = self.state {
+            return;
+        }
         let taken = match inbound {
             Inbound::Ping => {
                 self.waiting.control();
@@ -229,7 +231,9 @@ impl Conversation {
                 match self.reply_to(message, now.wall) {
                     Some(reply) => {
                         self.waiting.reply();
-                        self.replies.push_back(reply);
+                        if self.replies.len() < limits::REPLIES_WAITING_MAX {
+                            self.replies.push_back(reply);
+                        }
                         Ok(())
                     }
                     None => self.take(now, now.tick, message),
@@ -241,23 +245,10 @@ impl Conversation {
         }
     }
 
-    /// The failure of having waited until a deadline that stands around all of this.
-    pub(crate) fn overdue(&self, now: Tick, span: Micros) -> Failure {
-        if let State::Failed(failure) = &self.state {
-            return Failure::clone(failure);
-        }
-        let (kind, detail) = self.late(now, span);
-        Failure::new(kind, Phase::Exchange, detail)
-    }
-
-    /// Where it stands, for the failure of a connection that ends: what was missing, and what came.
-    pub(crate) fn standing(&self) -> String {
-        format!("{} before, {}", self.missing(), self.waiting.came(&self.values))
-    }
-
     fn fail(&mut self, (kind, detail): Wrong) {
         self.state = State::Failed(Box::new(Failure::new(kind, Phase::Exchange, detail)));
-        self.kept = VecDeque::new();
+        (self.kept, self.kept_bytes) = (VecDeque::new(), 0);
+        self.replies = VecDeque::new();
     }
 
     /// Begins steps until one sends something or waits.
@@ -332,12 +323,13 @@ impl Conversation {
     }
 
     fn handle_pong(&mut self, now: Now, pong: &[u8]) {
-        match &self.state {
-            State::Pinging { payload, sent } if pong == payload => {
-                self.note_round_trip(now.tick.since(*sent));
-                self.end_step();
-            }
-            _ => self.waiting.control(),
+        if let State::Pinging { payload, sent } = &self.state
+            && pong == payload
+        {
+            self.note_round_trip(now.tick.since(*sent));
+            self.end_step();
+        } else {
+            self.waiting.control();
         }
     }
 
@@ -379,7 +371,7 @@ impl Conversation {
             self.note_round_trip(arrived.since(sent));
         }
         for taking in &awaited.takings {
-            let value = self.taken(taking, message, now.wall)?;
+            let value = capture::take(taking, message, &self.values, now.wall).map_err(unreadable)?;
             self.values
                 .capture(&taking.name, &value)
                 .map_err(|error| unreadable(format!("{{{{{}}}}} cannot be kept: {error}", taking.name)))?;
@@ -427,53 +419,6 @@ impl Conversation {
         }
     }
 
-    fn taken<'message>(
-        &self,
-        taking: &Taking,
-        message: &'message [u8],
-        wall: WallMicros,
-    ) -> Result<Cow<'message, str>, Wrong> {
-        let name = &taking.name;
-        match &taking.from {
-            TakenFrom::Json(text) => {
-                let pointer = self.values.fill(text, Role::Pointer, wall).map_err(|error| unfit(&error))?;
-                let Some(written) = pointer::text(message, &pointer) else {
-                    let shown = quote(&self.values.shown(text));
-                    return Err(unreadable(format!(
-                        "a message of {} bytes came that has no {shown}, which {{{{{name}}}}} is taken from",
-                        message.len()
-                    )));
-                };
-                match written.starts_with('"') && written.len() <= limits::CAPTURED_BYTES_MAX {
-                    false => Ok(Cow::Borrowed(written)),
-                    true => serde_json::from_str(written)
-                        .map(Cow::Owned)
-                        .map_err(|_| unreadable(format!("{{{{{name}}}}} cannot be read"))),
-                }
-            }
-            TakenFrom::Regex { pattern, compiled } => {
-                let made = match compiled {
-                    Some(_) => None,
-                    None => {
-                        let filled =
-                            self.values.fill(pattern, Role::Regex, wall).map_err(|error| unfit(&error))?;
-                        Some(regex(pattern, &filled).map_err(|error| unfit(&error))?)
-                    }
-                };
-                let text = searchable(message);
-                let found = compiled.as_ref().or(made.as_ref()).and_then(|regex| regex.captures(&text));
-                let value = found.and_then(|found| found.get(1).or_else(|| found.get(0)));
-                value.map(|value| Cow::Owned(value.as_str().to_owned())).ok_or_else(|| {
-                    let shown = quote(&self.values.shown(pattern));
-                    unreadable(format!(
-                        "a message of {} bytes came without a match of /{shown}/, which {{{{{name}}}}} is taken from",
-                        message.len()
-                    ))
-                })
-            }
-        }
-    }
-
     fn judge(&mut self, requirements: &[Requirement], now: Now, message: &[u8]) -> Result<(), Wrong> {
         for Requirement { pointer, rule } in requirements {
             let pointer =
@@ -515,66 +460,10 @@ impl Conversation {
             _ => None,
         }
     }
-
-    /// What is wrong where the step has waited for a span, and the time is over.
-    fn late(&self, now: Tick, span: Micros) -> Wrong {
-        let instead = self.waiting.came(&self.values);
-        match (&self.state, self.act(&self.script)) {
-            (State::Streaming { came, last, .. }, Some(Act::Stream(flow))) if !self.is_sending => {
-                let ago = now.since(*last);
-                let so_far = match (came, self.is_listening) {
-                    (0, _) => "none had come".to_owned(),
-                    (came, true) => format!("{came} had come"),
-                    (came, false) => format!("{came} of {} had come", flow.messages),
-                };
-                let missing = self.missing();
-                let every = flow.every;
-                let detail = match ago < every {
-                    // Not the stream is late, but the check with all that it wants of it.
-                    true => format!("{so_far} within {span}, the last {ago} ago, {instead}"),
-                    false => {
-                        format!("{missing} for {ago}, where one is due every {every}; {so_far}, {instead}")
-                    }
-                };
-                (FailureKind::StreamStale, detail)
-            }
-            _ => (FailureKind::ReplyTimeout, format!("{} within {span}, {instead}", self.missing())),
-        }
-    }
-
-    /// What did not happen, as a clause.
-    fn missing(&self) -> String {
-        let wanted = match (&self.state, self.act(&self.script)) {
-            _ if self.is_sending => return "the server did not take our message".to_owned(),
-            (State::Pinging { .. }, _) => return "no pong with our payload came".to_owned(),
-            (State::Expecting { .. }, Some(Act::Expect(Awaited { wanted, .. })))
-            | (State::Streaming { .. }, Some(Act::Stream(Flow { wanted, .. }))) => wanted,
-            _ => return "nothing was waited for".to_owned(),
-        };
-        format!("no message {} came", wanted.describe(&self.values))
-    }
-
-    /// Whether too much came that nobody waits for. Where nothing is under way, nobody waits and all of it may come.
-    fn not_too_much(&self) -> Result<(), Wrong> {
-        if let State::Idle | State::Next | State::Failed(_) = self.state {
-            return Ok(());
-        }
-        let came = || self.waiting.came(&self.values);
-        match self.waiting.excess() {
-            None => Ok(()),
-            Some(Excess::Frames) => {
-                Err((FailureKind::ReplyMismatch, format!("{}, {}", self.missing(), came())))
-            }
-            Some(Excess::Bytes(bytes)) => {
-                Err((FailureKind::ReplyMismatch, format!("{} in {bytes} bytes, {}", self.missing(), came())))
-            }
-        }
-    }
 }
 
-/// What a server gave makes no sense where a later step wants it. That the rest makes sense was found before.
 fn unfit(error: &dyn std::error::Error) -> Wrong {
-    unreadable(format!("what was captured does not fit: {error}"))
+    unreadable(capture::unfit(error))
 }
 
 fn unreadable(detail: String) -> Wrong {

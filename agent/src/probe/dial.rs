@@ -1,6 +1,10 @@
 //! The TCP handshake, with the egress filter in front of it. Nothing else in the agent connects to what a monitor names.
 
-use std::{collections::VecDeque, io, net::SocketAddr};
+use std::{
+    collections::VecDeque,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quorate_proto::{Failure, Micros, Phase};
@@ -23,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 enum DialError {
     Blocked(EgressRefusal),
+    /// This host has no way to addresses of this family at all.
+    NoWay,
     Io(io::Error),
 }
 
@@ -79,7 +85,21 @@ async fn dial(egress: &Egress, address: SocketAddr) -> Result<TcpStream, DialErr
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(DialError::Io)?;
     socket.set_nodelay(true).map_err(DialError::Io)?;
-    socket.connect(address).await.map_err(DialError::Io)
+    socket.connect(address).await.map_err(|error| {
+        let is_own = error.kind() == io::ErrorKind::NetworkUnreachable && !has_way(address);
+        if is_own { DialError::NoWay } else { DialError::Io(error) }
+    })
+}
+
+/// Whether this host has a way to an address. Connecting a UDP socket looks that up, and sends nothing: a router's word
+/// that a network is unreachable is about the server, a missing route of our own is not.
+fn has_way(address: SocketAddr) -> bool {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let connected = UdpSocket::bind(any).and_then(|socket| socket.connect(address));
+    connected.err().is_none_or(|error| error.kind() != io::ErrorKind::NetworkUnreachable)
 }
 
 /// The failure that all attempts together are: the one that says most, and that others failed in other ways.
@@ -100,6 +120,7 @@ impl DialError {
     fn fault(&self) -> ConnectFault {
         match self {
             Self::Blocked(_) => ConnectFault::Blocked,
+            Self::NoWay => ConnectFault::Own,
             Self::Io(error) => classify::connect(error),
         }
     }
@@ -107,6 +128,10 @@ impl DialError {
     fn describe(&self, address: SocketAddr) -> String {
         match self {
             Self::Blocked(refusal) => refusal.to_string(),
+            Self::NoWay => {
+                let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+                format!("this host has no route to {address}: it has no {family}, or is cut off")
+            }
             Self::Io(error) => match self.fault() {
                 ConnectFault::Refused => format!("nothing listens on {address}"),
                 ConnectFault::Unreachable => format!("no way to {address}: {error}"),
@@ -155,6 +180,11 @@ mod tests {
                 vec![failed("10.0.0.1:80", blocked()), failed("192.0.2.1:80", io(io::ErrorKind::TimedOut))],
                 FailureKind::ConnectTimeout,
                 "192.0.2.1:80 did not answer the TCP handshake; another address failed otherwise",
+            ),
+            (
+                vec![failed("[2001:db8::1]:80", DialError::NoWay)],
+                FailureKind::AgentFault,
+                "this host has no route to [2001:db8::1]:80: it has no IPv6, or is cut off",
             ),
             (
                 vec![failed("10.0.0.1:80", blocked())],

@@ -57,7 +57,6 @@ impl Socket {
             Outgoing::Ping(payload) => Message::Ping(Bytes::copy_from_slice(&payload)),
         };
         let Err(error) = self.stream.send(message).await else {
-            self.stream.get_ref().acknowledge_at_once();
             return Ok(());
         };
         // A server that closes in the middle says why before it does: what it said is worth more than the broken pipe.
@@ -101,7 +100,6 @@ impl Socket {
             if self.stream.send(Message::Close(Some(goodbye(CloseCode::Normal)))).await.is_err() {
                 return None;
             }
-            self.stream.get_ref().acknowledge_at_once();
             let before = self.stream.get_ref().received();
             for _ in 0..limits::FRAMES_SKIPPED_MAX {
                 match self.stream.next().await? {

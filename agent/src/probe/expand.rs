@@ -231,9 +231,13 @@ fn escape(text: &mut String, value: &str) {
 pub(crate) mod tests {
     use super::*;
 
-    /// Placeholders as a test wants them.
+    /// Chance as a test wants it.
+    pub(crate) fn seeds() -> Seeds {
+        Seeds { nonce: 0xab12, ping: 7 }
+    }
+
     pub(crate) fn values() -> Values {
-        Values::new(Seeds { nonce: 0xab12, ping: 7 })
+        Values::new(seeds())
     }
 
     const WALL: WallMicros = WallMicros(1_700_000_000_123_456);

@@ -136,7 +136,6 @@ impl Held {
             Outgoing::Ping(payload) => Message::Ping(Bytes::copy_from_slice(&payload)),
         };
         self.unflushed = true;
-        self.stream.get_ref().acknowledge_at_once();
         match Pin::new(&mut self.stream).start_send(message) {
             Ok(()) | Err(tungstenite::Error::WriteBufferFull(_)) => Ok(()),
             Err(error) => Err(Box::new(self.last_words(&error))),

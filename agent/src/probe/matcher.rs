@@ -165,9 +165,9 @@ impl ValueTest {
         match self {
             Self::Present => true,
             Self::Equals(wanted) => equals(value, wanted),
-            Self::Matches(regex) => match value {
-                Value::String(text) => regex.is_match(text),
-                other => regex.is_match(&other.to_string()),
+            Self::Matches(regex) => match value.as_str() {
+                Some(text) => regex.is_match(text),
+                None => regex.is_match(&value.to_string()),
             },
             Self::Type(kind) => match kind {
                 JsonType::Null => value.is_null(),

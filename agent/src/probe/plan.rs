@@ -7,36 +7,26 @@ use quorate_proto::{
     MonitorSpec, Region,
     template::{Place, TemplateFault},
 };
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     matcher::PatternError,
     request::{self, Request},
+    route::{Route, RouteError},
     script::Script,
 };
 
 /// The checks of one monitor, ready to run. What differs from one to the next, the key of the upgrade and the nonce of the
 /// texts, is drawn when they are used.
 pub(crate) struct Plan {
-    /// The host and port to connect to.
-    pub(crate) host: Host<String>,
-    pub(crate) port: u16,
-    /// What TLS needs; none for `ws://`.
-    pub(crate) tls: Option<TlsPlan>,
+    /// The way to the server.
+    pub(crate) route: Route,
     /// The request of the upgrade.
     pub(crate) request: Request,
     /// The subprotocols offered in it.
     pub(crate) offered: Vec<String>,
     /// What is said and expected.
     pub(crate) script: Arc<Script>,
-}
-
-/// What TLS needs.
-pub(crate) struct TlsPlan {
-    pub(crate) name: ServerName<'static>,
-    pub(crate) extra_roots: Vec<CertificateDer<'static>>,
-    pub(crate) verify: bool,
 }
 
 /// What is wrong with a specification. None of it quotes a header's value or the URL's path, which may be secrets.
@@ -46,18 +36,10 @@ pub(crate) enum PlanError {
     Url(#[from] url::ParseError),
     #[error("the URL starts with {0}:// where ws:// or wss:// is wanted")]
     Scheme(String),
-    #[error("the URL names no host")]
-    NoHost,
     #[error("the URL has a fragment (#…), which a WebSocket URL must not have (RFC 6455 section 3)")]
     Fragment,
-    #[error("`{0}` to connect to is not host:port")]
-    ConnectTo(String),
-    #[error("`{0}` is not a name or address that TLS can verify")]
-    ServerName(String),
-    #[error("the CA file holds no certificate in PEM")]
-    CaEmpty,
-    #[error("the CA file: {0}")]
-    Ca(String),
+    #[error(transparent)]
+    Route(#[from] RouteError),
     #[error("`{0}` is not a header's name")]
     HeaderName(String),
     #[error("the value of header {0} holds a line break or another character that a header cannot hold")]
@@ -80,25 +62,9 @@ impl Plan {
             return Err(PlanError::Limits);
         }
         let url = websocket_url(&spec.url)?;
-        let named = url.host().ok_or(PlanError::NoHost)?.to_owned();
-        let named_port = url.port_or_known_default().ok_or(PlanError::NoHost)?;
-        let (host, port) = match &spec.connect_to {
-            None => (named.clone(), named_port),
-            Some(text) => host_and_port(text).ok_or_else(|| PlanError::ConnectTo(text.clone()))?,
-        };
-        let tls = match url.scheme() {
-            "wss" => Some(tls_plan(spec, &named)?),
-            _ => None,
-        };
+        let route = Route::new(spec, &url)?;
         let request = request::head(spec, &url, region)?;
-        Ok(Self {
-            host,
-            port,
-            tls,
-            request,
-            offered: spec.subprotocols.clone(),
-            script: Arc::new(Script::new(spec)?),
-        })
+        Ok(Self { route, request, offered: spec.subprotocols.clone(), script: Arc::new(Script::new(spec)?) })
     }
 }
 
@@ -114,37 +80,13 @@ fn websocket_url(text: &str) -> Result<Url, PlanError> {
     Ok(url)
 }
 
-/// Reads `host:port`, where the host may be a name, an IPv4 address in any spelling, or an IPv6 address in brackets.
-fn host_and_port(text: &str) -> Option<(Host<String>, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    Some((Host::parse(host).ok()?, port.parse().ok().filter(|&port| port != 0)?))
-}
-
-fn tls_plan(spec: &MonitorSpec, host: &Host<String>) -> Result<TlsPlan, PlanError> {
-    let text = match (&spec.sni, host) {
-        (Some(name), _) => name.clone(),
-        (None, Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
-        (None, Host::Ipv4(address)) => address.to_string(),
-        (None, Host::Ipv6(address)) => address.to_string(),
-    };
-    let name = ServerName::try_from(text.clone()).map_err(|_| PlanError::ServerName(text))?;
-    let extra_roots = match &spec.ca_pem {
-        None => Vec::new(),
-        Some(pem) => certificates(pem)?,
-    };
-    Ok(TlsPlan { name, extra_roots, verify: spec.verify_tls })
-}
-
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PlanError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| PlanError::Ca(error.to_string()))?;
-    if found.is_empty() { Err(PlanError::CaEmpty) } else { Ok(found) }
-}
-
 #[cfg(test)]
 mod tests {
-    use quorate_proto::{Matcher, Step, monitor::Header};
+    use quorate_proto::{
+        Matcher, Payload, Step,
+        monitor::Header,
+        step::{Capture, CaptureFrom, Demand, Expect, Must, Reply},
+    };
 
     use super::{super::tests::spec, *};
 
@@ -159,7 +101,11 @@ mod tests {
         ] {
             let spec = MonitorSpec { connect_to: connect_to.map(str::to_owned), ..spec(url) };
             let plan = Plan::new(&spec, None).unwrap();
-            assert_eq!((plan.host.to_string().as_str(), plan.port), (host, port), "{url} {connect_to:?}");
+            assert_eq!(
+                (plan.route.host.to_string().as_str(), plan.route.port),
+                (host, port),
+                "{url} {connect_to:?}"
+            );
         }
     }
 
@@ -173,6 +119,21 @@ mod tests {
             let steps = vec![Step::Ping { within: None }, Step::expect(matcher, None)];
             MonitorSpec { steps, ..spec("ws://x.example") }
         };
+        let hello =
+            |matcher| MonitorSpec { hello: vec![Step::expect(matcher, None)], ..spec("ws://x.example") };
+        let reply = |to| {
+            let replies = vec![Reply { to, with: Payload::Text("3".into()) }];
+            MonitorSpec { replies, ..spec("ws://x.example") }
+        };
+        let full = |captures, demands| {
+            let expect = Expect { matcher: Matcher::ANY, within: None, captures, demands };
+            MonitorSpec { steps: vec![Step::Expect(expect)], ..spec("ws://x.example") }
+        };
+        let captured = |pointer: &str| {
+            full(vec![Capture { name: "x".into(), from: CaptureFrom::Json(pointer.into()) }], vec![])
+        };
+        let demanded =
+            |pointer: &str| full(vec![], vec![Demand { pointer: pointer.into(), must: Must::Follow }]);
         for (spec, why) in [
             (spec("http://x.example"), "http:// where ws://"),
             (spec("ws://"), "the URL is not one"),
@@ -187,7 +148,13 @@ mod tests {
             (header("connection", "close"), "belongs to the upgrade"),
             (expect(Matcher::regex("(")), "step 2"),
             (expect(Matcher::json_equals("/a", "pong")), "step 2"),
-            (expect(Matcher::json_equals("a", "1")), "step 2"),
+            (expect(Matcher::json_equals("a", "1")), "step 2: `a` is not a JSON pointer"),
+            (expect(Matcher::contains("{{token}}")), "step 2: nothing before it captures {{token}}"),
+            (hello(Matcher::regex("[")), "hello step 1: `[` is not a regular expression"),
+            (reply(Matcher::regex("[")), "reply 1: `[` is not a regular expression"),
+            (reply(Matcher::contains("{{nonce}}")), "reply 1: {{nonce}} cannot stand in what is replied to"),
+            (captured("a"), "step 1: `a` is not a JSON pointer"),
+            (demanded("a"), "step 1: `a` is not a JSON pointer"),
         ] {
             let error = Plan::new(&spec, None).err().expect(why).to_string();
             assert!(error.contains(why), "{error} / {why}");

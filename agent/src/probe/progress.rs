@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use quorate_proto::{Failure, Micros, Phase, Timings};
+use quorate_proto::{Failure, FailureKind, Micros, Phase, Timings};
 
 use super::{Facts, classify};
 use crate::clock::{Tick, tick};
@@ -22,6 +22,8 @@ pub(crate) struct Progress {
     missing: Cow<'static, str>,
     /// The failure that is certain already, while more about it is still to come.
     settled: Option<Failure>,
+    /// What the deadline's failure is, where that is not the phase's own.
+    blamed: Option<FailureKind>,
     pub(crate) timings: Timings,
     pub(crate) address: Option<IpAddr>,
     pub(crate) facts: Facts,
@@ -36,6 +38,7 @@ impl Progress {
             phase_started: None,
             missing: Cow::Borrowed(""),
             settled: None,
+            blamed: None,
             timings: Timings::default(),
             address: None,
             facts: Facts::default(),
@@ -53,11 +56,17 @@ impl Progress {
         self.wait_for(missing);
     }
 
-    /// Ends the phase, and notes how long it took.
+    /// Ends the phase, and notes how long it took. One that is entered twice has the time of both.
     pub(crate) fn leave(&mut self) {
         if let Some(started) = self.phase_started.take() {
-            *self.timing(self.phase) = Some(tick().since(started));
+            let timing = self.timing(self.phase);
+            *timing = Some(timing.unwrap_or_default() + tick().since(started));
         }
+    }
+
+    /// Says whose fault the deadline is from here on: the phase's own where none is given.
+    pub(crate) fn blame(&mut self, kind: Option<FailureKind>) {
+        self.blamed = kind;
     }
 
     /// Says what is missing from here on.
@@ -100,8 +109,17 @@ impl Progress {
         if let Some(settled) = &self.settled {
             return Some(settled.clone());
         }
-        let kind = classify::deadline(self.phase)?;
+        let kind = self.blamed.clone().or_else(|| classify::deadline(self.phase))?;
         Some(self.fail((kind, format!("{} within {span}", self.missing))))
+    }
+
+    /// Takes over what one of several attempts found, behind the lookup that all of them share.
+    pub(crate) fn adopt(&mut self, attempt: Self) {
+        self.leave();
+        self.timings = Timings { dns: self.timings.dns, ..attempt.timings };
+        self.address = attempt.address;
+        let resolved = std::mem::take(&mut self.facts.resolved);
+        self.facts = Facts { resolved, ..attempt.facts };
     }
 
     /// Ends the check: the phase that it broke off in has the time until then.

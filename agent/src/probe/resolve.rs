@@ -26,6 +26,7 @@ use hickory_resolver::{
     },
     system_conf::parse_resolv_conf,
 };
+use quorate_proto::{Micros, monitor::Family};
 use tokio::time::timeout;
 use url::Host;
 
@@ -82,9 +83,14 @@ impl Resolver {
         resolver
     }
 
-    /// The addresses of a host, IPv6 and IPv4 in turn (RFC 8305 section 4). Takes as long as it takes: the caller has the
-    /// deadline.
-    pub(crate) async fn addresses(&self, host: &Host<String>) -> Result<Vec<IpAddr>, LookupFault> {
+    /// The addresses of a host, IPv6 and IPv4 in turn (RFC 8305 section 4). `lag` is how long one family may be waited for
+    /// when the other is there. Takes as long as it takes: the caller has the deadline.
+    pub(crate) async fn addresses(
+        &self,
+        host: &Host<String>,
+        family: Family,
+        lag: Micros,
+    ) -> Result<Vec<IpAddr>, LookupFault> {
         let name = match host {
             Host::Ipv4(address) => return Ok(vec![IpAddr::V4(*address)]),
             Host::Ipv6(address) => return Ok(vec![IpAddr::V6(*address)]),
@@ -99,9 +105,18 @@ impl Resolver {
         });
         let [v6, v4] = known;
         if !(v6.is_empty() && v4.is_empty()) {
-            return Ok(alternate(v6, v4));
+            let found = match family {
+                Family::V4 => v4,
+                Family::V6 => v6,
+                Family::Any | Family::Both => alternate(v6, v4),
+            };
+            return if found.is_empty() { Err(LookupFault::NoAddress) } else { Ok(found) };
         }
-        both_families(&resolver, &name).await
+        match family {
+            Family::V4 => one_family(&resolver, &name, RecordType::A).await,
+            Family::V6 => one_family(&resolver, &name, RecordType::AAAA).await,
+            Family::Any | Family::Both => both_families(&resolver, &name, lag).await,
+        }
     }
 
     /// The resolver as the system wants it at this moment.
@@ -163,10 +178,14 @@ fn server(address: SocketAddr) -> NameServerConfig {
 
 /// Asks for both families at once. The first that has addresses does not wait long for the other: there are nameservers
 /// that never answer for AAAA.
-async fn both_families(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAddr>, LookupFault> {
-    let v6 = Box::pin(family(resolver, name, RecordType::AAAA));
-    let v4 = Box::pin(family(resolver, name, RecordType::A));
-    let lag = limits::FAMILY_LAG_MAX.into();
+async fn both_families(
+    resolver: &TokioResolver,
+    name: &Name,
+    lag: Micros,
+) -> Result<Vec<IpAddr>, LookupFault> {
+    let v6 = Box::pin(one_family(resolver, name, RecordType::AAAA));
+    let v4 = Box::pin(one_family(resolver, name, RecordType::A));
+    let lag = lag.into();
     let (v6, v4) = match select(v6, v4).await {
         Either::Left((v6, v4)) if v6.is_ok() => {
             (v6, timeout(lag, v4).await.unwrap_or(Err(LookupFault::Timeout)))
@@ -184,7 +203,7 @@ async fn both_families(resolver: &TokioResolver, name: &Name) -> Result<Vec<IpAd
 }
 
 /// Asks for one family, again and again where there is no answer: the end of patience is the caller's deadline.
-async fn family(
+async fn one_family(
     resolver: &TokioResolver,
     name: &Name,
     family: RecordType,
@@ -225,6 +244,10 @@ mod tests {
         Host::parse(name).unwrap()
     }
 
+    async fn any(resolver: &Resolver, host: &Host<String>) -> Result<Vec<IpAddr>, LookupFault> {
+        resolver.addresses(host, Family::Any, limits::FAMILY_LAG_MAX).await
+    }
+
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
@@ -240,13 +263,23 @@ mod tests {
         fs::write(&hosts, "127.0.0.5 chat.test other.test\n::5 chat.test\n127.0.0.6 chat.test\n").unwrap();
         let resolver = Resolver::with_files(Nameservers::System, files);
         let chat = host("Chat.test");
-        assert_eq!(resolver.addresses(&chat).await, Ok(vec![ip("::5"), ip("127.0.0.5"), ip("127.0.0.6")]));
-        assert_eq!(resolver.addresses(&host("other.test")).await, Ok(vec![ip("127.0.0.5")]));
+        assert_eq!(any(&resolver, &chat).await, Ok(vec![ip("::5"), ip("127.0.0.5"), ip("127.0.0.6")]));
+        assert_eq!(any(&resolver, &host("other.test")).await, Ok(vec![ip("127.0.0.5")]));
+        for (family, found) in [
+            (Family::V4, Ok(vec![ip("127.0.0.5"), ip("127.0.0.6")])),
+            (Family::V6, Ok(vec![ip("::5")])),
+            (Family::Both, Ok(vec![ip("::5"), ip("127.0.0.5"), ip("127.0.0.6")])),
+        ] {
+            assert_eq!(resolver.addresses(&chat, family, Micros::ZERO).await, found, "{family:?}");
+        }
+        // What the file knows of the other family alone is not asked for anywhere else.
+        let other = resolver.addresses(&host("other.test"), Family::V6, Micros::ZERO).await;
+        assert_eq!(other, Err(LookupFault::NoAddress));
 
         fs::write(&hosts, "127.0.0.9 chat.test\n").unwrap();
         let earlier = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
         fs::File::options().write(true).open(&hosts).unwrap().set_modified(earlier).unwrap();
-        assert_eq!(resolver.addresses(&chat).await, Ok(vec![ip("127.0.0.9")]));
+        assert_eq!(any(&resolver, &chat).await, Ok(vec![ip("127.0.0.9")]));
     }
 
     #[tokio::test]
@@ -257,9 +290,9 @@ mod tests {
         let resolv_conf = files.resolv_conf.clone();
         let resolver = Resolver::with_files(Nameservers::System, files);
         let localhost = host("localhost");
-        assert!(matches!(resolver.addresses(&localhost).await, Err(LookupFault::Agent(_))));
+        assert!(matches!(any(&resolver, &localhost).await, Err(LookupFault::Agent(_))));
         fs::write(&resolv_conf, "nameserver 127.0.0.77\n").unwrap();
-        assert_eq!(resolver.addresses(&localhost).await, Ok(vec![ip("::1"), ip("127.0.0.1")]));
+        assert_eq!(any(&resolver, &localhost).await, Ok(vec![ip("::1"), ip("127.0.0.1")]));
     }
 
     #[test]

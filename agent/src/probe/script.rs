@@ -177,7 +177,8 @@ impl Places {
     }
 }
 
-fn taking(capture: &Capture) -> Result<Taking, PatternError> {
+/// Makes a capture ready.
+pub(crate) fn taking(capture: &Capture) -> Result<Taking, PatternError> {
     let from = match &capture.from {
         CaptureFrom::Json(pointer) => {
             checked_pointer(template::sample(pointer).into())?;

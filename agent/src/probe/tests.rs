@@ -1,8 +1,12 @@
 //! Every behaviour of a server, met on a real socket.
 
 mod behaviours;
+mod conformance;
+mod egress;
 mod network;
 mod server;
+mod steps;
+mod ways;
 
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec, Outcome, Phase};
 
@@ -25,10 +29,10 @@ const SLACK: Micros = Micros::from_secs(4);
 
 fn prober_with(egress: Egress, nameservers: Nameservers) -> Prober {
     let region = Some("eu-west".parse().unwrap());
-    Prober::new(Options { egress, region, nameservers }).unwrap()
+    Prober::new(Options { egress, region, nameservers, proxy: None }).unwrap()
 }
 
-fn prober() -> Prober {
+pub(crate) fn prober() -> Prober {
     prober_with(Egress::Private, Nameservers::System)
 }
 

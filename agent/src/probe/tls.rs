@@ -1,9 +1,13 @@
 //! The TLS handshake: bundled roots, so that every agent judges a certificate alike, and never a resumed session, so that
 //! every check sees what a first visit sees.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use quorate_proto::{Failure, FailureKind};
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use quorate_proto::{Failure, FailureKind, outcome::TlsFacts};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -16,93 +20,144 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{TlsFacts, certificate, classify, plan::TlsPlan, progress::Progress, turns::Turns};
+use super::{
+    TlsSeen, certificate, classify,
+    progress::Progress,
+    route::{TlsRoute, TlsSettings},
+    turns::Turns,
+};
+use crate::limits;
 
 /// What all handshakes share.
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     roots: RootCertStore,
-    usual: ClientConfig,
+    usual: TlsConnector,
+    blind: TlsConnector,
+    /// For settings that some monitors have and most have not, by [`fingerprint`]: a key takes as long to read as a
+    /// handshake's half.
+    special: Mutex<BTreeMap<[u8; 32], TlsConnector>>,
 }
 
 impl Tls {
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let usual = verifying(&provider, roots.clone())?;
-        Ok(Self { provider, roots, usual })
+        let settings = TlsSettings { verify: true, ..TlsSettings::default() };
+        let usual = connector(&provider, &roots, &settings)?;
+        let blind = connector(&provider, &roots, &TlsSettings::default())?;
+        Ok(Self { provider, roots, usual, blind, special: Mutex::default() })
     }
 
     /// Shakes hands. Takes as long as it takes: the caller has the deadline.
     pub(crate) async fn handshake(
         &self,
         tcp: TcpStream,
-        plan: &TlsPlan,
+        route: &TlsRoute,
         progress: &mut Progress,
     ) -> Result<TlsStream<Turns>, Failure> {
-        let configuration = self.configuration(plan).map_err(|error| {
+        let connector = self.connector(&route.settings).map_err(|error| {
             progress.fail((FailureKind::AgentFault, format!("TLS cannot be set up: {error}")))
         })?;
-        let connector = TlsConnector::from(Arc::new(configuration));
         let stream = connector
-            .connect(plan.name.clone(), Turns::new(tcp))
+            .connect(route.name.clone(), Turns::new(tcp))
             .await
             .map_err(|error| progress.fail(classify::tls_handshake(&error)))?;
-        progress.facts.tls = Some(facts(&stream, plan.verify));
+        progress.facts.tls = Some(seen(&stream, route.settings.verify));
         Ok(stream)
     }
 
-    fn configuration(&self, plan: &TlsPlan) -> Result<ClientConfig, rustls::Error> {
-        if !plan.verify {
-            let verifier = Arc::new(AnyCertificate { provider: self.provider.clone() });
-            let builder = ClientConfig::builder_with_provider(self.provider.clone())
-                .with_safe_default_protocol_versions()?;
-            return Ok(own(builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_no_client_auth()));
+    fn connector(&self, settings: &TlsSettings) -> Result<TlsConnector, rustls::Error> {
+        if settings.identity.is_none() && !settings.verify {
+            return Ok(self.blind.clone());
         }
-        if plan.extra_roots.is_empty() {
+        if settings.identity.is_none() && settings.extra_roots.is_empty() {
             return Ok(self.usual.clone());
         }
-        let mut roots = self.roots.clone();
-        for root in &plan.extra_roots {
-            roots.add(root.clone())?;
+        let fingerprint = fingerprint(settings);
+        let special = || self.special.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = special().get(&fingerprint) {
+            return Ok(known.clone());
         }
-        verifying(&self.provider, roots)
+        let made = connector(&self.provider, &self.roots, settings)?;
+        let mut special = special();
+        if special.len() >= limits::TLS_SETTINGS_KEPT_MAX {
+            // Fingerprints are as good as random, and so is which one goes.
+            special.pop_first();
+        }
+        special.insert(fingerprint, made.clone());
+        Ok(made)
     }
 }
 
-fn verifying(provider: &Arc<CryptoProvider>, roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+/// SHA-256 of all settings, each with its length in front.
+fn fingerprint(settings: &TlsSettings) -> [u8; 32] {
+    let TlsSettings { extra_roots, verify, identity } = settings;
+    let mut context = Context::new(&SHA256);
+    let mut add = |bytes: &[u8]| {
+        context.update(&bytes.len().to_be_bytes());
+        context.update(bytes);
+    };
+    add(&[u8::from(*verify), u8::from(identity.is_some())]);
+    add(&extra_roots.len().to_be_bytes());
+    extra_roots.iter().for_each(|root| add(root));
+    if let Some(identity) = identity {
+        identity.chain.iter().for_each(|certificate| add(certificate));
+        add(identity.key.secret_der());
+    }
+    sum(context.finish())
+}
+
+fn sum(digest: aws_lc_rs::digest::Digest) -> [u8; 32] {
+    digest.as_ref().try_into().unwrap_or_default()
+}
+
+/// A client as a monitor wants it. Beside that it is like a browser for `wss://`: HTTP/1.1 by name, since a server that
+/// offers HTTP/2 might choose that. And a full handshake each time: a resumed one is faster than a new visitor's, and
+/// skips the certificate.
+fn connector(
+    provider: &Arc<CryptoProvider>,
+    roots: &RootCertStore,
+    settings: &TlsSettings,
+) -> Result<TlsConnector, rustls::Error> {
     let builder =
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    Ok(own(builder.with_root_certificates(roots).with_no_client_auth()))
-}
-
-/// What browsers do for `wss://`: HTTP/1.1 by name, since a server that offers HTTP/2 might choose that. And a full
-/// handshake each time: a resumed one is faster than a new visitor's, and skips the certificate.
-fn own(mut configuration: ClientConfig) -> ClientConfig {
+    let builder = if settings.verify {
+        let mut roots = roots.clone();
+        for root in &settings.extra_roots {
+            roots.add(root.clone())?;
+        }
+        builder.with_root_certificates(roots)
+    } else {
+        let verifier = AnyCertificate { provider: provider.clone() };
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+    };
+    let mut configuration = match &settings.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())?,
+    };
     configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
     configuration.resumption = Resumption::disabled();
-    configuration
+    Ok(Arc::new(configuration).into())
 }
 
-fn facts(stream: &TlsStream<Turns>, verified: bool) -> TlsFacts {
+fn seen(stream: &TlsStream<Turns>, verified: bool) -> TlsSeen {
     let connection = stream.get_ref().1;
-    let version = match connection.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
-        other => format!("{other:?}"),
-    };
-    let cipher = connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+    let version = connection.protocol_version().map(u16::from);
+    let cipher = connection.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
     let key_exchange = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
-    let leaf = connection.peer_certificates().and_then(|chain| chain.first());
-    TlsFacts {
-        version,
+    let chain: &[CertificateDer<'_>] = connection.peer_certificates().unwrap_or_default();
+    let facts = TlsFacts {
+        version: version.unwrap_or_default(),
         cipher: cipher.unwrap_or_default(),
-        key_exchange: key_exchange.unwrap_or_default(),
-        not_after: leaf.and_then(|leaf| certificate::not_after(leaf)),
+        not_after: chain.iter().filter_map(|certificate| certificate::not_after(certificate)).min(),
+        fingerprint: chain.first().map(|leaf| sum(digest(&SHA256, leaf))).unwrap_or_default(),
         verified,
+    };
+    TlsSeen {
+        facts,
+        key_exchange: key_exchange.unwrap_or_default(),
+        certificate: chain.first().and_then(|leaf| certificate::read(leaf)),
     }
 }
 

@@ -59,17 +59,6 @@ impl Transport {
         self.framing.as_ref()?.close_code()
     }
 
-    /// Has the kernel acknowledge at once what comes next. Against a server that leaves Nagle's algorithm on, the
-    /// kernel's delayed acknowledgement adds 40 ms that are neither the network's nor the server's; the kernel forgets
-    /// the wish soon, so it is repeated after every write.
-    pub(crate) fn acknowledge_at_once(&self) {
-        #[cfg(target_os = "linux")]
-        {
-            // Without it the check is slower by a little, and as good.
-            let _ = socket2::SockRef::from(self.tcp()).set_tcp_quickack(true);
-        }
-    }
-
     /// What the kernel knows of what was sent, where it tells.
     pub(crate) fn delivery(&self) -> Option<Delivery> {
         Delivery::of(self.tcp())

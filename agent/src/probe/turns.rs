@@ -1,6 +1,7 @@
-//! A TCP connection whose server cannot keep one check busy: after some bytes others have their turn.
+//! A TCP connection whose server cannot keep one check busy, nor slow it down by waiting for an acknowledgement: after some
+//! bytes others have their turn, and what came is acknowledged at once where more is waited for.
 //!
-//! It stands under TLS, so that a flood of records that bring no data (tickets, empty ones) is bounded as well.
+//! It stands under TLS, so that records that bring no data (tickets, empty ones) count as well.
 
 use std::{
     io,
@@ -21,16 +22,31 @@ pub(crate) struct Turns {
     stream: TcpStream,
     /// Bytes received since the rest of the agent last had its turn.
     taken: usize,
+    /// Whether bytes have come since we last wrote; what we write acknowledges them.
+    unacknowledged: bool,
+    /// How often the kernel may still be told to acknowledge before we write again.
+    haste: u8,
 }
 
 impl Turns {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, taken: 0 }
+        Self { stream, taken: 0, unacknowledged: false, haste: limits::HASTE }
     }
 
     /// The connection itself.
     pub(crate) fn tcp(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Has the kernel acknowledge at once what came. Against a server that leaves Nagle's algorithm on, its delayed
+    /// acknowledgement adds 40 ms that are neither the network's nor the server's. An answer that came whole is acknowledged
+    /// by what we write next, and costs no packet of its own.
+    fn acknowledge(&mut self) {
+        let Some(haste) = self.haste.checked_sub(1).filter(|_| self.unacknowledged) else { return };
+        (self.unacknowledged, self.haste) = (false, haste);
+        // Without it the check is slower by a little, and as good.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
     }
 }
 
@@ -48,7 +64,13 @@ impl AsyncRead for Turns {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let count = buffer.filled().len().saturating_sub(before);
-        self.taken = if polled.is_pending() { 0 } else { self.taken + count };
+        if polled.is_pending() {
+            self.taken = 0;
+            self.acknowledge();
+        } else {
+            self.taken += count;
+            self.unacknowledged |= count > 0;
+        }
         polled
     }
 }
@@ -59,6 +81,7 @@ impl AsyncWrite for Turns {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        (self.unacknowledged, self.haste) = (false, limits::HASTE);
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -18,7 +18,7 @@ use super::{
     classify,
     plan::Plan,
     progress::Progress,
-    quote,
+    quote, refusal,
     request::random_key,
     transport::Transport,
 };
@@ -55,9 +55,7 @@ pub(crate) async fn upgrade(
 
 async fn send(transport: &mut Transport, request: &[u8]) -> io::Result<()> {
     transport.write_all(request).await?;
-    transport.flush().await?;
-    transport.acknowledge_at_once();
-    Ok(())
+    transport.flush().await
 }
 
 /// Reads heads until a final one, and leaves in `bytes` what came behind it.
@@ -152,7 +150,7 @@ async fn read_body(transport: &mut Transport, answer: &Answer, body: &mut Vec<u8
 fn refusal(answer: &Answer, body: &[u8]) -> UpgradeRefusal {
     let joined = if answer.is_chunked() { &answer::unchunked(body) } else { body };
     UpgradeRefusal {
-        headers: Vec::new(),
+        headers: refusal::headers(answer.headers()),
         status: answer.status,
         server: answer.server(),
         body: quote::block(joined, protocol::BODY_EXCERPT_BYTES_MAX),

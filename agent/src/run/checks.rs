@@ -154,6 +154,7 @@ fn fault(detail: &str, started: Tick, started_at: WallMicros) -> Checked {
         outcome: Outcome::Failed(Failure::new(FailureKind::AgentFault, Phase::Dns, detail)),
         timings: Timings { total: ended.since(started), ..Timings::default() },
         address: None,
+        addresses: Vec::new(),
         started_at,
         started,
         ended,

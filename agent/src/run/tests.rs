@@ -81,6 +81,7 @@ impl World {
             egress: "private".parse().unwrap(),
             region: None,
             nameservers: Nameservers::default(),
+            proxy: None,
         };
         let prober = Arc::new(Prober::new(prober).unwrap());
         let canaries = Canaries::new(Arc::clone(&prober), places);
@@ -228,6 +229,7 @@ async fn an_agent_without_its_aggregator_probes_what_it_was_last_assigned() {
         state,
         egress: "private".parse().unwrap(),
         nameservers: Nameservers::default(),
+        proxy: None,
         spool_bytes_max: limits::SPOOL_BYTES_MIN,
     };
     let cancel = CancellationToken::new();
@@ -260,6 +262,7 @@ async fn an_agent_that_never_joined_does_not_run() {
         state: State::open(folder.path()).unwrap(),
         egress: Egress::Public,
         nameservers: Nameservers::default(),
+        proxy: None,
         spool_bytes_max: 0,
     };
     assert!(matches!(run(options, CancellationToken::new()).await, Err(RunError::NotEnrolled)));

@@ -27,6 +27,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        restart_budget: Micros::from_secs(30),
         revision: 1,
     };
 
@@ -74,6 +75,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                     match effect {
                         Effect::Changed(_) => changes += 1,
                         Effect::Confirm { .. } => rounds += 1,
+                        Effect::Restarted { .. } => {}
                     }
                 }
             }

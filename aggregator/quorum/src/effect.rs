@@ -18,6 +18,17 @@ pub enum Effect {
     },
     /// The verdict on a monitor changed.
     Changed(Box<VerdictChange>),
+    /// The server said that it would go away, and a quorum of regions has reconnected within the restart budget.
+    Restarted {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// The regions that have reconnected.
+        regions: Vec<Region>,
+        /// The first announcement.
+        began: Moment,
+        /// From then until a quorum was connected again.
+        took: Micros,
+    },
 }
 
 /// A change of verdict, with all that explains it.

@@ -1,6 +1,7 @@
 //! The fold: events in, effects out. See the crate's page for the rules.
 
 mod agenda;
+mod canary;
 mod confirm;
 mod decide;
 mod eligibility;
@@ -21,7 +22,8 @@ use self::{
     ration::Ration,
 };
 use crate::{
-    Effect, Event, Moment, Observation, Policy, Rule, Source, Timeline, Verdict, VerdictChange, Vote,
+    CanaryReport, Effect, Event, Moment, Observation, Policy, Rule, Source, Timeline, Verdict, VerdictChange,
+    Vote,
 };
 
 /// The decision engine.
@@ -92,6 +94,7 @@ impl Engine {
         self.advance(at, &mut effects);
         match event {
             Event::Observed(observation) => self.observe(&observation, at, &mut effects),
+            Event::Canary(report) => self.hear_canary(&report, at, &mut effects),
             Event::Heartbeat { agent, region, revision, sick } => {
                 let heard = self.hall.fleet.heartbeat(agent, &region, revision, sick, at);
                 if let Some((due, agent)) = heard.enter {
@@ -211,6 +214,15 @@ impl Engine {
         }
     }
 
+    fn hear_canary(&mut self, report: &CanaryReport, at: Moment, effects: &mut Vec<Effect>) {
+        let agent = self.hall.fleet.agent(report.agent);
+        let Some(monitor) = self.monitors.get_mut(&report.monitor) else { return };
+        let is_eligible = self.hall.fleet.is_eligible(agent, monitor.policy.revision, at);
+        if is_eligible && monitor.hear_canary(report, agent, at) {
+            self.hall.evaluate(&report.monitor, monitor, at, effects);
+        }
+    }
+
     fn forget(&mut self, agent: AgentKey, at: Moment, effects: &mut Vec<Effect>) {
         let Some((agent, region)) = self.hall.fleet.forget(agent) else { return };
         let Some(region) = region else { return };
@@ -239,13 +251,17 @@ impl Hall {
     /// Looks at one monitor: counts, decides, asks, and enters when to look again.
     fn evaluate(&mut self, id: &MonitorId, monitor: &mut Monitor, at: Moment, effects: &mut Vec<Effect>) {
         let mut opinions = std::mem::take(&mut self.opinions);
-        let tally = monitor.count(&self.fleet, at, &mut opinions);
+        let mut tally = monitor.count(&self.fleet, at, &mut opinions);
         if monitor.is_quiet && monitor.stays_quiet(&tally) {
             self.agenda.enter_monitor(tally.changes_at, id, &mut monitor.entered);
             self.opinions = opinions;
             return;
         }
         monitor.expire_answers(&opinions, at);
+        if let Some(restarted) = monitor.follow_restart(id, &tally, &opinions, at) {
+            effects.push(restarted);
+            tally = monitor.count(&self.fleet, at, &mut opinions);
+        }
         monitor.follow_crossings(&tally, &opinions, at);
 
         // A verdict may at once lead to the next: a monitor that starts to be observed is already known to be partial.
@@ -276,6 +292,9 @@ impl Monitor {
     ) -> VerdictChange {
         let from = self.verdict.replace(to);
         self.since = at;
+        if matches!(to, Verdict::Down | Verdict::Unobserved) {
+            self.end_reprieve();
+        }
         for (lane, opinion) in self.lanes.iter_mut().zip(opinions) {
             if to == Verdict::Up && opinion.vote != Vote::Fail {
                 lane.settled = None;
@@ -314,6 +333,7 @@ impl Monitor {
     fn came_to_rest(&self, tally: &Tally) -> bool {
         self.verdict == Some(Verdict::Up)
             && self.suspected_at.is_none()
+            && self.canaries_rest()
             && self.lanes.iter().all(|lane| lane.settled.is_none() && lane.asked.is_none())
             && self.stays_quiet(tally)
     }
@@ -330,6 +350,7 @@ impl Monitor {
             self.next_round(tally, opinions).map(|(due, _)| due),
             self.partial_held_back_until(tally),
             self.releases_at(),
+            self.canaries_change_at(),
         ];
         // A deadline at the end of time stands for none.
         candidates.into_iter().flatten().filter(|due| *due > at && *due < Moment(u64::MAX)).min()

@@ -47,6 +47,8 @@ pub enum Event {
     },
     /// A check was made.
     Observed(Observation),
+    /// Something happened to an agent's canary. It is no vote.
+    Canary(CanaryReport),
     /// The caller itself stood still for a while, and heard nobody: its machine was suspended, or it was stopped. So
     /// silence says nothing, and verdicts are held as after a start.
     Paused,
@@ -71,6 +73,35 @@ pub struct Observation {
     pub revision: u64,
     /// Where the evidence is.
     pub source: Source,
+}
+
+/// What happened to an agent's canary, as the engine sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CanaryReport {
+    /// On which monitor.
+    pub monitor: MonitorId,
+    /// The region of the agent, as enrolled.
+    pub region: Region,
+    /// Whose canary.
+    pub agent: AgentKey,
+    /// When it happened, by the aggregator's clock.
+    pub at: Moment,
+    /// What happened.
+    pub turn: CanaryTurn,
+    /// The revision of the assignments under which it was held.
+    pub revision: u64,
+}
+
+/// What happened to a canary, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanaryTurn {
+    /// It is open: upgraded, and its hello is said.
+    Opened,
+    /// It ended, and not by the agent.
+    Ended {
+        /// Whether the server said that it goes away on purpose (close codes 1001, 1012, 1013).
+        announced: bool,
+    },
 }
 
 /// What a check found, as far as it decides.

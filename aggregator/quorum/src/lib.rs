@@ -66,6 +66,22 @@
 //! 10 s (or has been absent for a vote's lifetime). As down wants more than half to fail and up wants more than half to
 //! pass, each without a break, neither rule can be had by the regions that made the other.
 //!
+//! # Canaries
+//! An agent may hold a connection open, its *canary*. Its end is no vote, but an alarm: all regions are asked at once, and
+//! the monitor is suspect until they have answered. So a crashed server is confirmed within seconds whatever the interval is.
+//! Such rounds never take the lower half of the ration: connections that come and go leave enough to confirm a fault.
+//!
+//! A server that closes canaries with 1001, 1012 or 1013 says that it will be back. When it says so to as many regions as
+//! the fast rule needs, within 10 s, then down and partial are withheld for the *restart budget* (30 s), counted from the
+//! first announcement. Evidence is gathered meanwhile, so that a server which stays away is paged at the end of the budget.
+//! When as many regions have reconnected before, it was a *restart*: told as an event, and what failed before a region was
+//! back is no evidence any more, or its last failing checks would page after it was over. Partial still waits for the end of the budget,
+//! for regions that take longer.
+//!
+//! What fewer regions' canaries say withholds nothing. Nor can a quorum of them withhold for long: a reprieve is not
+//! renewed before evidence of its own time counts, so that a server which goes round and round is paged in the pause.
+//! `engine/canary.rs` has the numbers.
+//!
 //! # Starts
 //! *A new monitor* has no verdict until more than half of its configured regions pass, or a rule for down applies, or its
 //! grace of `max(2T, T + 15 s)` is over; then those that have a vote decide. In the grace absent regions are in `m`, and
@@ -93,7 +109,7 @@ mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, MonitorState, RegionState};
-pub use event::{Event, Finding, Observation, Source};
+pub use event::{CanaryReport, CanaryTurn, Event, Finding, Observation, Source};
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
 pub use verdict::{Abstention, Verdict, Vote};
 

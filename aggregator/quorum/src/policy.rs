@@ -19,6 +19,9 @@ pub struct Policy {
     pub confirm_for: Option<Micros>,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// How long a restart that the server announced may take before it is an outage. Default 30 s; zero: none is waited
+    /// for.
+    pub restart_budget: Micros,
     /// The revision of the assignments that brought the monitor's present form. Votes of agents that work under an
     /// older one do not count.
     pub revision: u64,
@@ -215,6 +218,7 @@ mod tests {
             quorum: Quorum::Default,
             confirm_for: None,
             sensitivity: Sensitivity::Balanced,
+            restart_budget: Micros::from_secs(30),
             revision: 1,
         }
     }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use super::api::ApiError;
 use crate::{
-    config::Fault,
+    config::{Fault, presets::PresetError},
     limits,
     run::{LocalAgentError, StageEnded, StartError},
 };
@@ -42,6 +42,17 @@ pub enum CliError {
         /// The system's own words.
         error: io::Error,
     },
+    /// A preset cannot be used.
+    #[error(transparent)]
+    Preset(#[from] PresetError),
+    /// A folder of presets cannot be used.
+    #[error("wanted {wanted}, found {found}")]
+    PresetFolder {
+        /// What was wanted of it.
+        wanted: String,
+        /// What is there.
+        found: String,
+    },
     /// Arguments contradict each other.
     #[error("{0}")]
     Arguments(&'static str),
@@ -71,7 +82,7 @@ impl CliError {
     /// 1: the answer is no; 2: it could not be tried.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Exists(_) => ExitCode::from(1),
+            Self::Config(_) | Self::Exists(_) | Self::Preset(_) => ExitCode::from(1),
             Self::Api(error) if error.is_refusal() => ExitCode::from(1),
             Self::Runtime(_)
             | Self::LogFilter(_)
@@ -79,6 +90,7 @@ impl CliError {
             | Self::NoConfig(_)
             | Self::File { .. }
             | Self::Arguments(_)
+            | Self::PresetFolder { .. }
             | Self::Api(_)
             | Self::Start(_)
             | Self::Ended(_)

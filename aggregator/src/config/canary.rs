@@ -113,7 +113,7 @@ impl Spoken<'_> {
     fn default_mode(&self) -> CanaryMode {
         if self.streams() {
             CanaryMode::Listen
-        } else if self.has_round_trip() {
+        } else if self.steps.iter().any(|step| matches!(step, Step::Send(_))) && self.has_round_trip() {
             CanaryMode::Steps
         } else {
             CanaryMode::Ping

@@ -151,9 +151,14 @@ impl<'a> Document<'a> {
         self.faults.borrow().is_empty()
     }
 
-    /// Takes over what was noted of another file that this one refers to.
+    /// Takes over what was noted of another file that this one refers to, perhaps several times.
     pub(super) fn take_over(&self, faults: Vec<Fault>) {
-        self.faults.borrow_mut().extend(faults);
+        let mut known = self.faults.borrow_mut();
+        for fault in faults {
+            if !known.contains(&fault) {
+                known.push(fault);
+            }
+        }
     }
 
     /// Everything noted: that of this file in order of line, then that of the files that it refers to.
@@ -163,7 +168,6 @@ impl<'a> Document<'a> {
             let place = |fault: &Fault| (fault.file != self.file, fault.file.clone(), fault.line);
             place(a).cmp(&place(b))
         });
-        faults.dedup();
         warnings.sort_by_key(|warning| warning.line);
         (faults, warnings)
     }

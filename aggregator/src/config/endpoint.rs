@@ -116,9 +116,20 @@ pub(super) fn header_value(item: &Item<'_>, wanted: &str) -> Option<String> {
     Some(text)
 }
 
+/// What `origin` may be instead of an origin: that of the URL itself, as a page of the same site sends it.
+const ORIGIN_SAME: &str = "same";
+
 pub(super) fn origin(section: &Section<'_>) -> Option<String> {
     let item = section.get("origin")?;
-    header_value(&item, "an origin, such as \"https://example.org\"")
+    header_value(&item, "an origin, such as \"https://example.org\", or \"same\" for that of the URL")
+}
+
+/// An origin with `same` in words (RFC 6454 section 6.2).
+pub(super) fn origin_beside(origin: String, url: &url::Url) -> String {
+    let Some(host) = url.host_str().filter(|_| origin == ORIGIN_SAME) else { return origin };
+    let scheme = if url.scheme() == "wss" { "https" } else { "http" };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}")
 }
 
 pub(super) fn subprotocols(section: &Section<'_>) -> Option<Vec<String>> {

@@ -3,13 +3,13 @@
 use quorate_proto::{
     Matcher, limits,
     step::{Condition, JsonTest, JsonType},
+    template,
 };
 use toml::de::DeValue;
 
 use super::{
     bytes::{base64, hex},
     document::{Item, Section},
-    placeholders,
 };
 
 const JSON_TYPES: [JsonType; 7] = [
@@ -182,7 +182,7 @@ fn is_pointer(text: &str) -> bool {
 /// A regular expression of the dialect that agents have; it is compiled here so that no agent has to refuse it.
 pub(super) fn regular_expression(item: &Item<'_>) -> Option<String> {
     let text = bounded_text(item, "a regular expression")?;
-    if let Err(error) = regex_lite::Regex::new(&placeholders::with_examples(&text)) {
+    if let Err(error) = regex_lite::Regex::new(&template::sample(&text)) {
         item.refuse_for("a regular expression without look-around and \\p{}", error.to_string());
         return None;
     }

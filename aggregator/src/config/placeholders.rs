@@ -1,115 +1,70 @@
-//! `{{name}}` in the texts of steps: whether an agent will have a value for each.
-
-use std::collections::BTreeSet;
+//! `{{name}}` in the texts of steps: whether an agent will have a value for each, said where it stands.
 
 use quorate_proto::{
-    Matcher, Payload, Step,
-    step::{Condition, JsonTest, Reply},
+    Step,
+    step::Reply,
+    template::{self, Place, TemplateFault},
 };
 
 use super::{document::Section, nearest::nearest};
 
 /// The names that every check has.
-pub(super) const OF_EVERY_CHECK: [&str; 3] = ["nonce", "now_ms", "count"];
+pub(super) const OF_EVERY_CHECK: [&str; 3] = template::BUILT_IN;
 
 /// Notes every placeholder that has no value where it stands, and every capture that takes a name of the agent's own.
-/// What `hello` captured is known to all that follow and to the replies; what a step captured, to the steps after it.
 pub(super) fn check(section: &Section<'_>, hello: &[Step], steps: &[Step], replies: &[Reply]) {
-    let mut known: BTreeSet<&str> = OF_EVERY_CHECK.into_iter().collect();
-    walk(section, "hello", hello, &mut known);
-    let first = known.clone();
-    walk(section, "steps", steps, &mut known);
-    for (index, reply) in replies.iter().enumerate() {
-        let mut texts = texts_of(&reply.to);
-        texts.extend(text_of(&reply.with));
-        verify(section, "replies", index, &texts, &first);
+    let captured = hello.iter().chain(steps).flat_map(Step::captures).map(|capture| capture.name.as_str());
+    let known: Vec<&str> = captured.chain(OF_EVERY_CHECK).collect();
+    note_spaces(section, hello, steps, &known);
+    for (place, fault) in template::faults(hello, steps, replies) {
+        let (wanted, found) = match fault {
+            TemplateFault::NotCaptured(name) if known.contains(&name.as_str()) => {
+                (format!("{{{{{name}}}}} only after the step that captures it"), name)
+            }
+            TemplateFault::NotCaptured(name) => match nearest(&name, known.iter().copied()) {
+                Some(near) => (format!("a placeholder that has a value, perhaps {{{{{near}}}}}"), name),
+                None => {
+                    let wanted =
+                        format!("one of {}, or a capture of this name before it", OF_EVERY_CHECK.join(", "));
+                    (wanted, name)
+                }
+            },
+            TemplateFault::BuiltIn(name) => {
+                (format!("a capture with a name other than {}", OF_EVERY_CHECK.join(", ")), name)
+            }
+            TemplateFault::InReplyTo(name) => ("no placeholder in what is replied to".to_owned(), name),
+        };
+        note(section, place, wanted, format!("{{{{{found}}}}}"));
     }
 }
 
-fn walk<'a>(section: &Section<'_>, key: &'static str, steps: &'a [Step], known: &mut BTreeSet<&'a str>) {
-    for (index, step) in steps.iter().enumerate() {
-        match step {
-            Step::Send(payload) => verify(section, key, index, &Vec::from_iter(text_of(payload)), known),
-            Step::Stream(stream) => verify(section, key, index, &texts_of(&stream.matcher), known),
-            Step::Ping { .. } => {}
-            Step::Expect(expect) => {
-                verify(section, key, index, &texts_of(&expect.matcher), known);
-                for capture in &expect.captures {
-                    if OF_EVERY_CHECK.contains(&capture.name.as_str()) {
-                        let wanted =
-                            format!("a capture with a name other than {}", OF_EVERY_CHECK.join(", "));
-                        note(section, key, index, wanted, format!("\"{}\"", capture.name));
-                    }
-                    known.insert(&capture.name);
+/// `{{ nonce }}`, as other template languages write it, is plain text here, and surely not meant so.
+fn note_spaces(section: &Section<'_>, hello: &[Step], steps: &[Step], known: &[&str]) {
+    let of = |place: fn(usize) -> Place, steps: &[Step]| {
+        for (index, step) in steps.iter().enumerate() {
+            for (text, name) in
+                step.texts().iter().flat_map(|text| known.iter().map(move |name| (text, name)))
+            {
+                let spaced = format!("{{{{ {name} }}}}");
+                if text.contains(&spaced) {
+                    note(section, place(index), format!("{{{{{name}}}}} without spaces"), spaced);
                 }
             }
         }
-    }
+    };
+    of(Place::Hello, hello);
+    of(Place::Step, steps);
 }
 
-fn verify(section: &Section<'_>, key: &'static str, index: usize, texts: &[&str], known: &BTreeSet<&str>) {
-    for name in texts.iter().flat_map(|text| names(text)) {
-        if known.contains(name) {
-            continue;
-        }
-        let wanted = match nearest(name.trim(), known.iter().copied()) {
-            Some(near) => format!("a placeholder that has a value here, perhaps {{{{{near}}}}}"),
-            None => {
-                let known = known.iter().map(|name| format!("{{{{{name}}}}}")).collect::<Vec<_>>().join(", ");
-                format!("a placeholder that has a value here ({known}), or a capture of this name before it")
-            }
-        };
-        note(section, key, index, wanted, format!("{{{{{name}}}}}"));
-    }
-}
-
-fn note(section: &Section<'_>, key: &'static str, index: usize, wanted: String, found: String) {
+fn note(section: &Section<'_>, place: Place, wanted: String, found: String) {
+    let (key, index) = match place {
+        Place::Hello(index) => ("hello", index),
+        Place::Step(index) => ("steps", index),
+        Place::Reply(index) => ("replies", index),
+    };
     match section.get(key).and_then(|item| item.list("a list")).unwrap_or_default().get(index) {
         Some(item) => item.refuse_for(wanted, found),
         // The list is the preset's of a monitor.
         None => section.document().fault(section.line(), &section.path_of(key), wanted, found),
     }
-}
-
-/// A text with something harmless in place of each placeholder, as a pattern is before it is compiled.
-pub(super) fn with_examples(text: &str) -> String {
-    names(text).into_iter().fold(text.to_owned(), |text, name| text.replace(&format!("{{{{{name}}}}}"), "0"))
-}
-
-/// What stands between `{{` and `}}` and could be meant as a name.
-fn names(text: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once("{{") {
-        rest = after;
-        let Some((name, end)) = after.split_once("}}") else { continue };
-        let name_like = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b' ';
-        if !name.is_empty() && name.bytes().all(name_like) {
-            names.push(name);
-            rest = end;
-        }
-    }
-    names
-}
-
-fn text_of(payload: &Payload) -> Option<&str> {
-    match payload {
-        Payload::Text(text) => Some(text),
-        Payload::Binary(_) => None,
-    }
-}
-
-fn texts_of(matcher: &Matcher) -> Vec<&str> {
-    matcher
-        .conditions
-        .iter()
-        .filter_map(|condition| match condition {
-            Condition::Json { test: JsonTest::Equals(text) | JsonTest::Matches(text), .. }
-            | Condition::Contains(text)
-            | Condition::Regex(text) => Some(text.as_str()),
-            Condition::Json { test: JsonTest::Present | JsonTest::Type(_), .. } | Condition::Prefix(_) => {
-                None
-            }
-        })
-        .collect()
 }

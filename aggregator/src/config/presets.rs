@@ -13,12 +13,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quorate_proto::{Micros, MonitorSpec, limits as protocol, step::Reply};
-use quorate_proto::{Step, monitor::Header};
+use quorate_proto::{
+    Micros, MonitorSpec, Step, canary::CanaryMode, limits as protocol, monitor::Header, step::Reply,
+};
 
 use super::{
     canary::{CanaryKeys, Spoken},
     dialogue::Dialogue,
+    endpoint::origin_beside,
     environment::Environment,
     fault::Fault,
     nearest::nearest,
@@ -252,35 +254,37 @@ impl Preset {
     /// # Errors
     /// Where the specification's URL is none.
     pub fn apply(self, spec: &mut MonitorSpec) -> Result<(), PresetError> {
-        spec.url = self.completed(&spec.url)?;
-        let own = Dialogue { headers: std::mem::take(&mut spec.headers), ..Dialogue::default() };
+        let url = url::Url::parse(&spec.url).map_err(|_| PresetError::Url(spec.url.clone()))?;
+        let url = self.completed(url);
+        let own = Dialogue {
+            headers: std::mem::take(&mut spec.headers),
+            origin: spec.origin.take(),
+            ..Dialogue::default()
+        };
         let dialogue = own.or(self.dialogue);
-        let default: &mut MonitorSpec = spec;
-        default.hello = dialogue.hello.unwrap_or_default();
-        default.steps = dialogue.steps.unwrap_or_else(|| vec![Step::Ping { within: None }]);
-        default.samples = dialogue.samples.unwrap_or(default.samples);
-        default.replies = dialogue.replies.unwrap_or_default();
-        default.subprotocols = dialogue.subprotocols.unwrap_or_default();
-        default.headers = dialogue.headers;
-        default.origin = default.origin.take().or(dialogue.origin);
+        spec.hello = dialogue.hello.unwrap_or_default();
+        spec.steps = dialogue.steps.unwrap_or_else(|| vec![Step::Ping { within: None }]);
+        spec.samples = dialogue.samples.unwrap_or(spec.samples);
+        spec.replies = dialogue.replies.unwrap_or_default();
+        spec.subprotocols = dialogue.subprotocols.unwrap_or_default();
+        spec.headers = dialogue.headers;
+        spec.origin = dialogue.origin.map(|origin| origin_beside(origin, &url));
+        spec.url = url.into();
         Ok(())
     }
 
     /// A URL with the preset's path, where it has none, and with what its query lacks.
-    pub(super) fn completed(&self, url: &str) -> Result<String, PresetError> {
-        let mut url = url::Url::parse(url).map_err(|_| PresetError::Url(url.to_owned()))?;
+    pub(super) fn completed(&self, mut url: url::Url) -> url::Url {
         if let (Some(path), "" | "/") = (&self.path, url.path()) {
             url.set_path(path);
         }
-        let missing: Vec<_> = self
-            .query
-            .iter()
-            .filter(|(name, value)| !value.is_empty() && url.query_pairs().all(|(known, _)| known != *name))
-            .collect();
+        let is_missing = |name: &str| url.query_pairs().all(|(known, _)| known != name);
+        let missing: Vec<_> =
+            self.query.iter().filter(|(name, value)| !value.is_empty() && is_missing(name)).collect();
         if !missing.is_empty() {
             url.query_pairs_mut().extend_pairs(missing);
         }
-        Ok(url.into())
+        url
     }
 
     /// What is said first on every connection.
@@ -309,7 +313,7 @@ impl Preset {
     }
 
     /// What a canary's heartbeat is, where a monitor wants a canary and says no more.
-    pub fn canary_mode(&self) -> quorate_proto::canary::CanaryMode {
+    pub fn canary_mode(&self) -> CanaryMode {
         let spoken = Spoken { hello: self.hello(), steps: self.steps() };
         self.canary().mode_for(&spoken)
     }

@@ -1,8 +1,8 @@
-//! Spans of time, as people write them: `"30s"`, `"1m 30s"`, `"500ms"`. A unit is always wanted.
+//! Spans of time, as people write them: `"30s"`, `"1m 30s"`, `"500ms"`, `"14d"`. A unit is always wanted; a day is 24 hours.
 
 use std::ops::RangeInclusive;
 
-use jiff::fmt::friendly::SpanParser;
+use jiff::{SpanRelativeTo, fmt::friendly::SpanParser};
 use quorate_proto::Micros;
 
 use super::document::Item;
@@ -11,8 +11,8 @@ use super::document::Item;
 pub(super) fn span(item: &Item<'_>, bounds: RangeInclusive<Micros>) -> Option<Micros> {
     let wanted = format!(
         "a span with its unit between {} and {}, such as \"30s\", \"1m 30s\" or \"500ms\"",
-        bounds.start(),
-        bounds.end()
+        shown(*bounds.start()),
+        shown(*bounds.end())
     );
     let text = item.text(&wanted)?;
     let span = parse(&text).filter(|span| bounds.contains(span));
@@ -25,7 +25,19 @@ pub(super) fn span(item: &Item<'_>, bounds: RangeInclusive<Micros>) -> Option<Mi
 /// Reads a span.
 pub fn parse(text: &str) -> Option<Micros> {
     static PARSER: SpanParser = SpanParser::new();
-    PARSER.parse_unsigned_duration(text).ok().map(Micros::from)
+    let span = PARSER.parse_span(text).ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    std::time::Duration::try_from(duration).ok().map(Micros::from)
+}
+
+/// A bound as people write it.
+fn shown(span: Micros) -> String {
+    const DAY: u64 = 86_400 * 1_000_000;
+    match span.0 {
+        0 => "0s".to_owned(),
+        whole if whole.is_multiple_of(DAY) => format!("{}d", whole / DAY),
+        _ => span.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +51,9 @@ mod tests {
             ("1m 30s", Some(Micros::from_secs(90))),
             ("500ms", Some(Micros::from_millis(500))),
             ("1 minute", Some(Micros::from_secs(60))),
+            ("14d", Some(Micros::from_secs(14 * 86_400))),
+            ("1d 12h", Some(Micros::from_secs(36 * 3600))),
+            ("1 month", None),
             ("30", None),
             ("", None),
             ("-5s", None),

@@ -6,6 +6,7 @@ use super::{
     canary::{CanaryKeys, Spoken},
     dialogue::{Dialogue, dialogue},
     document::Section,
+    endpoint::origin_beside,
     placeholders,
     presets::{Preset, PresetError, PresetOptions, Presets},
 };
@@ -37,9 +38,10 @@ pub(super) fn said(section: &Section<'_>, presets: &Presets, url: Option<url::Ur
     let own = dialogue(section, timeout);
     let own_canary = own.canary;
     let preset = preset(section, presets, timeout);
-    let completed =
-        |url: String| preset.as_ref().and_then(|preset| preset.completed(&url).ok()).unwrap_or(url);
-    let url = url.map(String::from).map(completed);
+    let url = url.map(|url| match &preset {
+        Some(preset) => preset.completed(url),
+        None => url,
+    });
     let (theirs, their_canary) = match preset {
         Some(preset) => {
             let canary = preset.canary();
@@ -47,7 +49,10 @@ pub(super) fn said(section: &Section<'_>, presets: &Presets, url: Option<url::Ur
         }
         None => (Dialogue::default(), CanaryKeys::default()),
     };
-    let dialogue = own.or(theirs);
+    let mut dialogue = own.or(theirs);
+    if let (Some(url), Some(origin)) = (&url, dialogue.origin.take()) {
+        dialogue.origin = Some(origin_beside(origin, url));
+    }
     let ping = [Step::Ping { within: None }];
     let hello = dialogue.hello.as_deref().unwrap_or_default();
     let steps = dialogue.steps.as_deref().unwrap_or(&ping);
@@ -61,7 +66,7 @@ pub(super) fn said(section: &Section<'_>, presets: &Presets, url: Option<url::Ur
     check_samples(section, dialogue.samples.unwrap_or(1), hello, steps, timeout);
     let spoken = Spoken { hello, steps };
     let canary = own_canary.resolved(their_canary, section, &spoken);
-    Said { url, dialogue, canary }
+    Said { url: url.map(String::from), dialogue, canary }
 }
 
 /// How many stand in a list of the monitor's own.
@@ -111,7 +116,7 @@ fn preset(section: &Section<'_>, presets: &Presets, timeout: Micros) -> Option<P
             entry(&option)?.refuse_for(wanted, "more, or control characters");
         }
         Err(PresetError::Faults(faults)) => document.take_over(faults),
-        // The URL was checked where it stands.
+        // Reading needs no URL.
         Err(PresetError::Url(_)) => {}
     }
     None

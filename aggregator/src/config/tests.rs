@@ -1,13 +1,25 @@
 //! Bad configurations and the faults that they get, word for word; good ones and what they mean.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::LazyLock};
 
 use quorate_proto::{Matcher, Micros, Step};
 use quorate_quorum::{Quorum, Sensitivity};
 
 use super::*;
 
+/// What is said on a connection: steps, presets, canaries.
+mod saying;
+/// How a monitor shows who it is, and which way it goes.
+mod ways;
+
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+
+/// A client's certificate, its key, and the key of another.
+static CLIENT: LazyLock<[String; 3]> = LazyLock::new(|| {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["agent".to_owned()]).unwrap().self_signed(&key).unwrap();
+    [certificate.pem(), key.serialize_pem(), rcgen::KeyPair::generate().unwrap().serialize_pem()]
+});
 
 fn environment() -> Environment<'static> {
     Environment {
@@ -20,6 +32,11 @@ fn environment() -> Environment<'static> {
         file: Box::new(|path: &Path| match path.to_str() {
             Some("/etc/q/secret") => Ok(b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n".to_vec()),
             Some("/etc/q/ca.pem") => Ok(CERTIFICATE.as_bytes().to_vec()),
+            Some("/etc/q/client.pem") => Ok(CLIENT[0].as_bytes().to_vec()),
+            Some("/etc/q/client.key") => Ok(CLIENT[1].as_bytes().to_vec()),
+            Some("/etc/q/other.key") => Ok(CLIENT[2].as_bytes().to_vec()),
+            Some("/etc/q/protocols/mine.toml") => Ok(saying::PRESET.as_bytes().to_vec()),
+            Some("/etc/q/broken/bad.toml") => Ok(b"description = 1\nsteps = [{ sned = 'x' }]\n".to_vec()),
             Some("/etc/q/not.pem") => Ok(b"hello".to_vec()),
             Some("/etc/q/latin1") => Ok(vec![b'a', b'\n', 0xe9]),
             Some("/etc/q/huge") => Ok(vec![b'#'; limits::CONFIG_BYTES_MAX + 1]),
@@ -29,6 +46,7 @@ fn environment() -> Environment<'static> {
             Some("/etc/q/protocols") => {
                 Ok(vec!["/etc/q/protocols/mine.toml".into(), "/etc/q/protocols/README".into()])
             }
+            Some("/etc/q/broken") => Ok(vec!["/etc/q/broken/bad.toml".into()]),
             _ => Err(io::Error::from(io::ErrorKind::NotFound)),
         }),
     }

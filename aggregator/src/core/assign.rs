@@ -215,6 +215,7 @@ impl Core {
             quorum: monitor.quorum,
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
+            restart_budget: monitor.restart_budget,
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
         }
     }

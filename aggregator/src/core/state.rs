@@ -146,6 +146,7 @@ impl Core {
                     self.confirm(&monitor, &regions, request);
                 }
                 quorate_quorum::Effect::Changed(change) => self.changed(&change, now),
+                quorate_quorum::Effect::Restarted { .. } => {}
             }
         }
     }

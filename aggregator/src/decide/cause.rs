@@ -28,6 +28,7 @@ pub(super) fn of(situation: &Situation<'_>) -> Option<IncidentCause> {
         kind: explained.kind.to_owned(),
         summary: explained.summary,
         hint: explained.hint.to_owned(),
+        mend: explained.mend.iter().map(|line| (*line).to_owned()).collect(),
     })
 }
 
@@ -48,5 +49,6 @@ pub(super) fn unobserved(situation: &Situation<'_>) -> IncidentCause {
         hint: "See which agents are connected (`quorate agents list`) and what their logs say: the server itself may \
                be well."
             .to_owned(),
+        mend: Vec::new(),
     }
 }

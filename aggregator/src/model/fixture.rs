@@ -56,6 +56,7 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
             kind: "connection_refused".to_owned(),
             summary: "refused".to_owned(),
             hint: "look".to_owned(),
+            mend: Vec::new(),
         },
         rule: "4 of 5 regions failed for 12s; 4 had to for 11s.".to_owned(),
         started_at: WallMicros(1_000_000),

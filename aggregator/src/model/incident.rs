@@ -65,6 +65,10 @@ pub struct IncidentCause {
     pub summary: String,
     /// What it likely means, and what to do.
     pub hint: String,
+    /// The exact mend, line by line: configuration or commands. Empty where there is none to give, and in incidents that
+    /// an older version wrote.
+    #[serde(default)]
+    pub mend: Vec<String>,
 }
 
 /// One region's vote.

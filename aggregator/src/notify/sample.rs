@@ -49,6 +49,7 @@ pub(super) fn incident(id: &str) -> Incident {
             summary: "The server refused the TCP connection.".to_owned(),
             hint: "Nothing listens on the port. Check that the process runs and on which address it listens."
                 .to_owned(),
+            mend: Vec::new(),
         },
         rule: "4 of 5 voting regions failed for 11s".to_owned(),
         started_at: FAILED_AT,

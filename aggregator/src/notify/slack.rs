@@ -11,7 +11,7 @@ mod text;
 use quorate_proto::WallMicros;
 use serde_json::{Value, json};
 
-use self::text::{code, link, local, plain, span, utc};
+use self::text::{block, code, link, local, plain, span, utc};
 use super::Options;
 use crate::{
     limits::{
@@ -24,11 +24,18 @@ use crate::{
 /// Characters of the parts of a section; together with what stands between them they fit into it.
 const URL_CHARS_MAX: usize = 500;
 const SUMMARY_CHARS_MAX: usize = 700;
-const HINT_CHARS_MAX: usize = 900;
+const HINT_CHARS_MAX: usize = 450;
+const MEND_CHARS_MAX: usize = 540;
 const LINK_CHARS_MAX: usize = 400;
 const STATEMENT_CHARS_MAX: usize = 350;
 const _: () = assert!(
-    STATEMENT_CHARS_MAX + URL_CHARS_MAX + SUMMARY_CHARS_MAX + HINT_CHARS_MAX + LINK_CHARS_MAX + 50
+    STATEMENT_CHARS_MAX
+        + URL_CHARS_MAX
+        + SUMMARY_CHARS_MAX
+        + HINT_CHARS_MAX
+        + MEND_CHARS_MAX
+        + LINK_CHARS_MAX
+        + 50
         < SLACK_SECTION_CHARS_MAX
 );
 
@@ -89,6 +96,7 @@ fn broken(incident: &Incident, changed: bool, sent_at: WallMicros, options: &Opt
     if !incident.cause.hint.is_empty() {
         section.push(format!("*What to do:* {}", plain(&incident.cause.hint, HINT_CHARS_MAX)));
     }
+    section.extend(block(&incident.cause.mend, MEND_CHARS_MAX));
     section.extend(page_link(options));
     let fallback = format!(
         "{}. {counts} since {}. {}",

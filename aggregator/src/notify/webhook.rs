@@ -89,6 +89,10 @@ fn shorten(incident: &mut Incident, chars: usize, regions: usize) -> Option<usiz
     for text in [&mut monitor.name, &mut monitor.url, &mut cause.summary, &mut cause.hint, rule] {
         *text = cut(text, chars).to_owned();
     }
+    // The first cut keeps the mend whole; where the body does not fit it goes as a whole, because half of it misleads.
+    if chars != usize::MAX {
+        cause.mend.clear();
+    }
     let omitted = incident.regions.len().saturating_sub(regions);
     if omitted > 0 {
         incident.regions.sort_by_key(|region| match region.vote.as_str() {

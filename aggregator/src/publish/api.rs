@@ -4,6 +4,7 @@
 //! at the end. `limit` is 1 to [`crate::limits::PAGE_ROWS_MAX`].
 
 mod agents;
+mod events;
 mod incidents;
 mod monitors;
 
@@ -26,6 +27,9 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/monitors", get(monitors::list))
         .route("/api/v1/monitors/{id}", get(monitors::one))
         .route("/api/v1/monitors/{id}/results", get(monitors::results))
+        .route("/api/v1/monitors/{id}/canaries", get(monitors::canaries))
+        .route("/api/v1/monitors/{id}/idle-timeouts", get(monitors::idle_timeouts))
+        .route("/api/v1/events", get(events::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/agents", get(agents::list).post(agents::add))

@@ -68,7 +68,7 @@ impl Family {
         self.samples.push(Sample { suffix: "", labels, value });
     }
 
-    /// A histogram. `counts` has one count per bound, not added up, and a last one for everything above.
+    /// A histogram without labels; see [`Family::push_histogram`].
     pub fn histogram(
         name: &'static str,
         help: &'static str,
@@ -76,17 +76,34 @@ impl Family {
         counts: &[u64],
         sum: f64,
     ) -> Self {
-        let mut samples = Vec::new();
+        let mut family = Self::of_histograms(name, help);
+        family.push_histogram(&[], bounds, counts, sum);
+        family
+    }
+
+    /// A family of histograms, without one yet.
+    pub fn of_histograms(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, kind: FamilyKind::Histogram, samples: Vec::new() }
+    }
+
+    /// Adds a histogram. `counts` has one count per bound, not added up, and a last one for everything above.
+    pub fn push_histogram(
+        &mut self,
+        labels: &[(&'static str, &str)],
+        bounds: &[f64],
+        counts: &[u64],
+        sum: f64,
+    ) {
+        let labels: Vec<_> = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let mut below = 0;
         let edges = bounds.iter().copied().chain([f64::INFINITY]);
         for (bound, count) in edges.zip(counts.iter().copied().chain(std::iter::repeat(0))) {
             below += count;
-            let labels = vec![("le", number(bound))];
-            samples.push(Sample { suffix: "_bucket", labels, value: below as f64 });
+            let labels = labels.iter().cloned().chain([("le", number(bound))]).collect();
+            self.samples.push(Sample { suffix: "_bucket", labels, value: below as f64 });
         }
-        samples.push(Sample { suffix: "_sum", labels: Vec::new(), value: sum });
-        samples.push(Sample { suffix: "_count", labels: Vec::new(), value: below as f64 });
-        Self { name, help, kind: FamilyKind::Histogram, samples }
+        self.samples.push(Sample { suffix: "_sum", labels: labels.clone(), value: sum });
+        self.samples.push(Sample { suffix: "_count", labels, value: below as f64 });
     }
 }
 

@@ -4,6 +4,8 @@
 //! enums. Names are a promise, kept in `golden/metric_names.txt`. Beside our own stand the names of the blackbox
 //! exporter where they mean the same, so that existing dashboards and rules work.
 
+mod canaries;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
@@ -53,6 +55,8 @@ pub(super) fn merge(families: &mut Vec<Family>, further: Vec<Family>) {
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut families = present(snapshot);
     families.extend(monitors(&snapshot.monitors));
+    families.extend(canaries::canaries(&snapshot.monitors));
+    families.extend(canaries::certificates(&snapshot.monitors));
     families.extend(agents(&snapshot.agents));
     families.extend(counts(&snapshot.counts));
     families
@@ -147,8 +151,8 @@ fn is_upgraded(region: &RegionView) -> Option<bool> {
     let failure = region.failure.as_deref()?;
     let name = failure.split(|c: char| c != '_' && !c.is_ascii_lowercase()).next()?;
     match name {
-        "reply_timeout" | "reply_mismatch" | "closed" => Some(true),
-        "dropped" | "connection_reset" | "protocol_violation" | "too_large" | "" => None,
+        "reply_timeout" | "reply_mismatch" | "closed" | "stream_stale" | "content" => Some(true),
+        "dropped" | "connection_reset" | "protocol_violation" | "too_large" | "tls_alert" | "" => None,
         _ => Some(false),
     }
 }
@@ -257,6 +261,11 @@ fn counts(counts: &Counts) -> Vec<Family> {
             Family::counter("quorate_verdict_changes_total", "Verdict changes, by the new verdict."),
             "verdict",
             &counts.verdict_changes,
+        ),
+        by_name(
+            Family::counter("quorate_monitor_events_total", "Events that are no incident, by kind."),
+            "kind",
+            &counts.events,
         ),
         by_name(
             Family::counter("quorate_alerts_total", "Alerts decided, by event type."),

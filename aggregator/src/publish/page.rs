@@ -4,6 +4,8 @@
 //! This file answers and lays the page out; `page/monitor.rs` and `page/incident.rs` make its parts. They turn the
 //! picture into texts, and the templates only place them, escaping every one.
 
+mod event;
+mod held;
 mod incident;
 mod monitor;
 
@@ -15,6 +17,7 @@ use quorate_proto::Region;
 use quorate_quorum::Verdict;
 
 use self::{
+    event::Event,
     incident::{OpenIncident, ResolvedIncident},
     monitor::MonitorCard,
 };
@@ -69,7 +72,8 @@ struct StatusPage<'a> {
     monitors: Vec<MonitorCard<'a>>,
     monitors_further: usize,
     resolved: Vec<ResolvedIncident<'a>>,
-    is_resolved_known: bool,
+    is_past_known: bool,
+    events: Vec<Event<'a>>,
     agents: Agents<'a>,
     version: &'static str,
 }
@@ -90,8 +94,8 @@ struct RegionAgents<'a> {
 /// Answers `GET /`.
 pub(super) async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Error> {
     let snapshot = shared.snapshot();
-    let resolved = shared.recent.get(&shared.sources.reader, &snapshot).await;
-    let picture = Picture { snapshot, page: shared.sources.page.load_full(), resolved };
+    let past = shared.recent.get(&shared.sources.reader, &snapshot).await;
+    let picture = Picture { snapshot, page: shared.sources.page.load_full(), past };
     let document = shared.pictures.page.of(picture, render).await?;
     Ok(document.answer(&headers))
 }
@@ -116,7 +120,8 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
     let state = tally.worst().name();
     let is_starting = !picture::is_made(snapshot);
     let open = &snapshot.incidents_open;
-    let resolved = picture.resolved.as_deref().map_or(&[][..], Vec::as_slice);
+    let resolved = picture.past.iter().flat_map(|past| &past.incidents);
+    let events = picture.past.iter().flat_map(|past| &past.events);
     StatusPage {
         title: &picture.page.title,
         style: &STYLE_REFERENCE,
@@ -140,8 +145,9 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
             .map(|monitor| MonitorCard::of(monitor, snapshot.at))
             .collect(),
         monitors_further: snapshot.monitors.len().saturating_sub(limits::PAGE_MONITORS_MAX),
-        resolved: resolved.iter().map(|incident| ResolvedIncident::of(incident, snapshot.at)).collect(),
-        is_resolved_known: picture.resolved.is_some(),
+        resolved: resolved.map(|incident| ResolvedIncident::of(incident, snapshot.at)).collect(),
+        is_past_known: picture.past.is_some(),
+        events: events.map(|event| Event::of(event, snapshot.at)).collect(),
         agents: Agents::of(&snapshot.agents),
         version: env!("CARGO_PKG_VERSION"),
     }

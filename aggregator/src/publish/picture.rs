@@ -5,11 +5,8 @@ use std::sync::Arc;
 use quorate_proto::WallMicros;
 use tokio::sync::Mutex;
 
-use super::{document::Document, error::Error};
-use crate::{
-    config::Page,
-    model::{Incident, Snapshot},
-};
+use super::{document::Document, error::Error, recent::Past};
+use crate::{config::Page, model::Snapshot};
 
 /// All that a public document is made of.
 #[derive(Clone, Debug)]
@@ -18,8 +15,8 @@ pub(super) struct Picture {
     pub(super) snapshot: Arc<Snapshot>,
     /// What the page calls itself.
     pub(super) page: Arc<Page>,
-    /// Recently resolved incidents, where the document shows them; none where the store did not say.
-    pub(super) resolved: Option<Arc<Vec<Incident>>>,
+    /// What is over, where the document shows it; none where the store did not say.
+    pub(super) past: Option<Arc<Past>>,
 }
 
 /// Whether the core has made a picture; before that there is an empty one.
@@ -65,11 +62,11 @@ impl Rendering {
 impl Picture {
     /// Whether this is the very same picture; its parts are kept, so that an address cannot come to mean another one.
     fn is_same(&self, other: &Self) -> bool {
-        let same_resolved = match (&self.resolved, &other.resolved) {
+        let same_past = match (&self.past, &other.past) {
             (Some(one), Some(another)) => Arc::ptr_eq(one, another),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        same_resolved && Arc::ptr_eq(&self.snapshot, &other.snapshot) && Arc::ptr_eq(&self.page, &other.page)
+        same_past && Arc::ptr_eq(&self.snapshot, &other.snapshot) && Arc::ptr_eq(&self.page, &other.page)
     }
 }

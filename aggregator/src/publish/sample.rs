@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use quorate_proto::{Micros, Region, WallMicros, frame::Health};
+use quorate_proto::{Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
 use quorate_quorum::{Abstention, Verdict, Vote};
 
 use crate::{
     config::Page,
     model::{
-        AgentView, Counts, Incident, IncidentCause, IncidentTimeline, MonitorReference, MonitorView,
-        RegionEvidence, RegionView, Snapshot, StorageState,
+        AgentView, CanaryView, Counts, EventKind, Incident, IncidentCause, IncidentTimeline, MonitorEvent,
+        MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot, StorageState,
     },
 };
 
@@ -97,6 +97,19 @@ pub(super) fn calm() -> Snapshot {
     snapshot
 }
 
+/// A server that restarted in good order.
+pub(super) fn event() -> MonitorEvent {
+    MonitorEvent {
+        id: "evt_0193510c-0000-7000-8000-000000000009".into(),
+        monitor: MonitorReference { id: "chat".parse().unwrap(), name: "Chat".into(), url: url("chat") },
+        region: None,
+        at: ago(3_000.0),
+        kind: EventKind::Restarted,
+        severity: Severity::Info,
+        summary: "The server restarted: 5 of 5 regions were back within 3.1 s.".into(),
+    }
+}
+
 /// The one open incident's past self.
 pub(super) fn resolved() -> Incident {
     let mut incident = down(&["eu-west", "us-east"]);
@@ -124,8 +137,8 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         last_checked_at: latency.map(|_| ago(4.0)),
         failure: failure.map(str::to_owned),
         agent: latency.map(|_| format!("{region}-1").parse().unwrap()),
-        canary: None,
-        tls: None,
+        canary: latency.map(|_| canary()),
+        tls: latency.map(|_| tls()),
         addresses: None,
         idle_timeout: None,
     });
@@ -149,6 +162,35 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
     })
 }
 
+fn canary() -> CanaryView {
+    CanaryView {
+        open_since: Some(ago(5_400.0)),
+        last_end: Some("closed 1012: the close frame gives no reason".into()),
+        last_ended_at: Some(ago(5_400.8)),
+        round_trip: Some(Micros(21_400)),
+        opened: 5,
+        ended: 4,
+        lost_within_10s: 1,
+        silent_drops: 1,
+        reconnects_last_minute: 0,
+        close_codes: [(1006, 1), (1012, 2)].into(),
+        lasted_seconds: vec![0, 1, 0, 2, 0, 0, 0, 0, 1],
+        lasted_seconds_sum: 7_325.5,
+        reconnect_seconds: vec![1, 1, 0, 1, 1],
+        reconnect_seconds_sum: 2.75,
+    }
+}
+
+fn tls() -> TlsFacts {
+    TlsFacts {
+        version: 0x0304,
+        cipher: 0x1302,
+        not_after: Some(NOW.after(Micros::from_secs(2_000_000))),
+        fingerprint: [0x5c; 32],
+        verified: true,
+    }
+}
+
 fn single(id: &str, name: &str) -> MonitorView {
     let region = RegionView {
         region: "eu-west".parse().unwrap(),
@@ -157,10 +199,15 @@ fn single(id: &str, name: &str) -> MonitorView {
         last_checked_at: Some(ago(11.0)),
         failure: Some("egress_blocked: 10.0.0.9 is private".into()),
         agent: Some("eu-west-1".parse().unwrap()),
-        canary: None,
+        canary: Some(CanaryView {
+            last_end: Some("silent_drop path_dead: the heartbeat was not acknowledged".into()),
+            last_ended_at: Some(ago(12.0)),
+            open_since: None,
+            ..canary()
+        }),
         tls: None,
-        addresses: None,
-        idle_timeout: None,
+        addresses: Some("1 of 4 addresses fails: 192.0.2.7 (connection_refused)".into()),
+        idle_timeout: Some("cut after 60.0 s without a close frame".into()),
     };
     MonitorView {
         id: id.parse().unwrap(),
@@ -205,6 +252,9 @@ fn down(failing: &[&str]) -> Incident {
             hint:
                 "The server process is not running, or it listens elsewhere. Look at its process and its log."
                     .into(),
+            mend: ["# systemd", "systemctl status orders", "ss -ltn 'sport = :443'"]
+                .map(String::from)
+                .to_vec(),
         },
         rule: "4 of 4 voting regions fail, over 11 s.".into(),
         started_at: ago(203.6),
@@ -235,6 +285,7 @@ fn partial() -> Incident {
             summary: "no reply to step 2 within 5s; 3 other messages were skipped".into(),
             hint: "The server accepts connections and does not process messages: look for a stuck worker or a full queue."
                 .into(),
+            mend: Vec::new(),
         },
         rule: "1 of 4 voting regions fails.".into(),
         started_at: ago(58.0),

@@ -55,8 +55,7 @@ struct PublicEvidence<'a> {
 
 /// Answers `GET /status.json`.
 pub(super) async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Error> {
-    let picture =
-        Picture { snapshot: shared.snapshot(), page: shared.sources.page.load_full(), resolved: None };
+    let picture = Picture { snapshot: shared.snapshot(), page: shared.sources.page.load_full(), past: None };
     let document = shared.pictures.status_json.of(picture, |picture| render(&picture.snapshot)).await?;
     Ok(document.answer(&headers))
 }

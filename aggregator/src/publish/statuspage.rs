@@ -131,7 +131,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap
 }
 
 fn picture(shared: &Shared) -> Picture {
-    Picture { snapshot: shared.snapshot(), page: shared.sources.page.load_full(), resolved: None }
+    Picture { snapshot: shared.snapshot(), page: shared.sources.page.load_full(), past: None }
 }
 
 /// Renders `summary.json`.

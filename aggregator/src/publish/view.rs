@@ -1,9 +1,12 @@
 //! Monitors and regions as JSON: the parts that the public document and the API share.
 
+mod canary;
+
 use quorate_proto::{MonitorId, Region, WallMicros};
 use quorate_quorum::Vote;
 use serde::Serialize;
 
+use self::canary::{CanaryJson, TlsJson};
 use super::{tally, words};
 use crate::model::{MonitorView, RegionView, rfc3339};
 
@@ -59,6 +62,13 @@ pub(super) struct FullRegion<'a> {
     abstention: Option<&'static str>,
     /// The name of the agent that made the latest check.
     agent: Option<&'a str>,
+    /// The connection that the agent holds open; `null` where it is not to hold one.
+    canary: Option<CanaryJson<'a>>,
+    tls: Option<TlsJson>,
+    /// Which of several addresses fail.
+    addresses: Option<&'a str>,
+    /// After which idle time the path cuts a connection, where that was looked for.
+    idle_timeout: Option<&'a str>,
 }
 
 impl<'a> PublicMonitor<'a> {
@@ -109,6 +119,14 @@ impl<'a> FullRegion<'a> {
             Vote::Abstain(reason) => Some(reason.name()),
         };
         let agent = region.agent.as_ref().map(quorate_proto::AgentName::as_str);
-        Self { public: PublicRegion::of(region), abstention, agent }
+        Self {
+            public: PublicRegion::of(region),
+            abstention,
+            agent,
+            canary: region.canary.as_ref().map(CanaryJson::of),
+            tls: region.tls.as_ref().map(TlsJson::of),
+            addresses: region.addresses.as_deref(),
+            idle_timeout: region.idle_timeout.as_deref(),
+        }
     }
 }

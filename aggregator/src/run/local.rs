@@ -167,6 +167,7 @@ fn spawn(state: State, region: &Region, cancel: CancellationToken) -> io::Result
         // Whoever runs an agent beside the aggregator watches what is near.
         egress: Egress::Private,
         nameservers: Nameservers::System,
+        proxy: None,
         spool_bytes_max: quorate_agent::limits::SPOOL_BYTES_DEFAULT,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -11,17 +11,18 @@ use super::{
     heading, median,
 };
 
-/// Rounds of each client, in turn; the middle one counts.
-const ROUNDS: usize = 7;
+/// Rounds of each client, in turn; the middle one counts. Many and short ones, so that what else the machine does falls
+/// on both sides.
+const ROUNDS: usize = 25;
 
-/// Checks of a round: some 100 ms of CPU.
-const CHECKS_WS: usize = 600;
-const CHECKS_WSS: usize = 200;
+/// Checks of a round: some 30 ms of CPU.
+const CHECKS_WS: usize = 150;
+const CHECKS_WSS: usize = 50;
 
 /// Prints the comparison.
 pub(super) fn print() -> Result<()> {
     let echo = Echo::start()?;
-    heading("CPU time per check (user and system; medians of 7 rounds in turn)", "probe");
+    heading("CPU time per check (user and system; medians of 25 rounds in turn)", "probe");
     for (name, scheme, checks) in
         [("ws://", Scheme::Ws, CHECKS_WS), ("wss://, full handshake", Scheme::Wss, CHECKS_WSS)]
     {
@@ -58,7 +59,7 @@ fn resumption(echo: &Echo) -> Result<()> {
     let seen = runtime.block_on(Bare::ws(&echo.target).ask(HANDSHAKES))?;
     println!("  the server's count of these TLS handshakes: {seen}");
     let mut rounds = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..ROUNDS {
         let before = thread_microseconds();
         for _ in 0..CHECKS_WSS {
             runtime.block_on(resuming.visit())?;

@@ -115,6 +115,7 @@ impl World {
             quorum: setup.quorum,
             confirm_for: None,
             sensitivity: setup.sensitivity,
+            restart_budget: Micros::from_secs(30),
             revision: 1,
         };
         let Ok(monitor) = "watched".parse::<MonitorId>() else { unreachable!("the name is good") };
@@ -282,6 +283,7 @@ impl World {
                 Effect::Changed(change) => {
                     self.changes.push(Change { at: change.timeline.decided_at, to: change.to });
                 }
+                Effect::Restarted { .. } => {}
                 Effect::Confirm { regions, .. } => {
                     for region in regions {
                         let Some(index) = self.agents.iter().position(|agent| agent.region == region) else {

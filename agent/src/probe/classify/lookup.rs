@@ -5,7 +5,7 @@
 )]
 
 use hickory_resolver::net::{DnsError, NetError};
-use quorate_proto::{FailureKind, outcome::DnsFault};
+use quorate_proto::{FailureKind, monitor::Family, outcome::DnsFault};
 
 use super::{Seen, socket::is_own_fault};
 use crate::probe::quote::quote;
@@ -46,13 +46,18 @@ pub(crate) fn both_lookups_failed(v6: LookupFault, v4: LookupFault) -> LookupFau
 }
 
 /// The failure that a failed lookup is.
-pub(crate) fn lookup_failure(fault: LookupFault, host: &str) -> Seen {
+pub(crate) fn lookup_failure(fault: LookupFault, host: &str, family: Family) -> Seen {
     match fault {
         LookupFault::NotFound => {
             (FailureKind::Dns(DnsFault::NotFound), format!("the nameserver says NXDOMAIN for {host}"))
         }
         LookupFault::NoAddress => {
-            (FailureKind::Dns(DnsFault::NoAddress), format!("{host} has neither an A nor an AAAA record"))
+            let detail = match family {
+                Family::Any | Family::Both => format!("{host} has neither an A nor an AAAA record"),
+                Family::V4 => format!("{host} has no A record, and IPv4 alone is to be checked"),
+                Family::V6 => format!("{host} has no AAAA record, and IPv6 alone is to be checked"),
+            };
+            (FailureKind::Dns(DnsFault::NoAddress), detail)
         }
         LookupFault::ServerFailure(what) => {
             (FailureKind::Dns(DnsFault::ServerFailure), format!("for {host} the nameserver says: {what}"))

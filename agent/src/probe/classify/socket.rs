@@ -62,10 +62,7 @@ pub(crate) fn stream(error: &io::Error) -> Seen {
             (FailureKind::Unreachable, format!("the open connection broke: {error}"))
         }
         _ => match tls::inner(error) {
-            Some(rustls::Error::AlertReceived(alert)) => {
-                (FailureKind::TlsAlert(u8::from(*alert)), format!("TLS was ended by the alert {alert:?}"))
-            }
-            Some(error) => (FailureKind::TlsHandshake, format!("TLS broke on the open connection: {error}")),
+            Some(error) => tls::open(error),
             None => (FailureKind::AgentFault, format!("the connection cannot be used: {error}")),
         },
     }

@@ -6,8 +6,8 @@
 
 use std::io;
 
-use quorate_proto::FailureKind;
-use rustls::{CertificateError, pki_types::UnixTime};
+use quorate_proto::{FailureKind, tls::alert_name};
+use rustls::{AlertDescription, CertificateError, pki_types::UnixTime};
 
 use super::{Seen, socket::stream};
 use crate::probe::quote::quote;
@@ -34,6 +34,34 @@ pub(super) fn inner(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
+/// The TLS library's error on a connection that is open: an alert is the server's last word (RFC 8446 section 6).
+pub(super) fn open(error: &rustls::Error) -> Seen {
+    if let rustls::Error::AlertReceived(alert) = error {
+        let description = u8::from(*alert);
+        let detail = format!("TLS ended with the alert {}{}", alert_name(description), hint(*alert));
+        return (FailureKind::TlsAlert(description), detail);
+    }
+    (FailureKind::TlsHandshake, format!("TLS broke on the open connection: {error}"))
+}
+
+/// What an alert is mostly about, where it is about what this side has shown: in TLS 1.3 a server judges the client's
+/// certificate when for the client the handshake is over.
+fn hint(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CertificateRequired => ": it wants a client certificate",
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => ": it does not take the client certificate",
+        AlertDescription::UnrecognisedName => ": it knows no host of this name",
+        AlertDescription::NoApplicationProtocol => ": it does not offer HTTP/1.1 there",
+        _ => "",
+    }
+}
+
 fn tls(error: &rustls::Error) -> Seen {
     if let rustls::Error::InvalidCertificate(fault) = error {
         return certificate(fault);
@@ -43,7 +71,8 @@ fn tls(error: &rustls::Error) -> Seen {
             "the server's answer is not TLS: does it speak plain ws:// on this port?".to_owned()
         }
         rustls::Error::AlertReceived(alert) => {
-            format!("the server refused the TLS handshake with the alert {alert:?}")
+            let name = alert_name(u8::from(*alert));
+            format!("the server refused the TLS handshake with the alert {name}{}", hint(*alert))
         }
         other => other.to_string(),
     };
@@ -147,10 +176,37 @@ mod tests {
             (
                 rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure),
                 FailureKind::TlsHandshake,
-                "HandshakeFailure",
+                "alert handshake_failure",
+            ),
+            (
+                rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName),
+                FailureKind::TlsHandshake,
+                "alert unrecognized_name: it knows no host of this name",
             ),
         ] {
             let (found, detail) = tls_handshake(&io::Error::new(io::ErrorKind::InvalidData, error));
+            assert_eq!(found, kind, "{detail}");
+            assert!(detail.contains(words), "{detail}");
+        }
+        for (error, kind, words) in [
+            (
+                rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired),
+                FailureKind::TlsAlert(116),
+                "alert certificate_required: it wants a client certificate",
+            ),
+            (
+                rustls::Error::AlertReceived(rustls::AlertDescription::InternalError),
+                FailureKind::TlsAlert(80),
+                "alert internal_error",
+            ),
+            (
+                rustls::Error::AlertReceived(rustls::AlertDescription::Unknown(200)),
+                FailureKind::TlsAlert(200),
+                "alert 200",
+            ),
+            (rustls::Error::DecryptError, FailureKind::TlsHandshake, "broke on the open connection"),
+        ] {
+            let (found, detail) = stream(&io::Error::new(io::ErrorKind::InvalidData, error));
             assert_eq!(found, kind, "{detail}");
             assert!(detail.contains(words), "{detail}");
         }

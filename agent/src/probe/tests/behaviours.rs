@@ -350,6 +350,26 @@ async fn right_servers_pass() {
     assert_eq!((checked.outcome, checked.timings.exchange), (Outcome::Passed, None));
 }
 
+/// A server that leaves Nagle's algorithm on holds the second piece of an answer back until the first is acknowledged, for
+/// which a kernel waits 40 ms.
+#[tokio::test]
+async fn an_answer_in_pieces_does_not_wait_for_a_delayed_acknowledgement() {
+    let (first, second) = (text("pong 1"), text("pong 2"));
+    let (head, tail) = second.split_at(4);
+    let pieces = [first.as_slice(), head, tail].map(|piece| Act::Say(piece.to_vec()));
+    let goodbye = [Act::Hear, Act::Say(close(1000, ""))];
+    let server = scripted([&[Act::Upgrade(""), Act::Hear][..], &pieces, &goodbye].concat()).await;
+    let mut spec = spec(&format!("ws://{server}/"));
+    spec.steps = vec![send("ping"), expect(Matcher::contains("pong 2"))];
+    let mut fastest = Micros::from_secs(1);
+    for _ in 0..10 {
+        let checked = check(&prober(), &spec).await;
+        assert_eq!(checked.outcome, Outcome::Passed);
+        fastest = fastest.min(checked.timings.round_trip.unwrap());
+    }
+    assert!(fastest < Micros::from_millis(35), "{fastest}");
+}
+
 #[tokio::test]
 async fn legal_oddities_pass() {
     for (script, steps) in [

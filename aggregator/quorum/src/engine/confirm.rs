@@ -34,6 +34,8 @@ pub(super) struct Asking {
     suspicion: bool,
     /// The recovery that is under way has had its first round.
     recovery: bool,
+    /// No check has failed: only a canary's end is looked after.
+    alarm: bool,
 }
 
 /// Whom a round asks.
@@ -53,18 +55,26 @@ impl Asking {
     pub(super) fn reopen(&mut self) {
         self.suspicion = false;
     }
+
+    /// Whether the suspicion that stands has had a round.
+    pub(super) fn has_asked_suspicion(&self) -> bool {
+        self.suspicion
+    }
 }
 
 impl Monitor {
     /// Follows whether a suspicion or a recovery is under way. A suspicion begins with the first failure that is news and
-    /// ends when every failing region has passed again or its failure is settled.
+    /// ends when every failing region has passed again or its failure is settled. One that a canary's end began is over
+    /// when the regions have answered and none fails.
     pub(super) fn follow_suspicion(&mut self, opinions: &[Opinion], at: Moment) {
         let is_news = self
             .lanes
             .iter()
             .zip(opinions)
             .any(|(lane, opinion)| opinion.vote == Vote::Fail && lane.settled.is_none());
-        let suspect = is_news && self.verdict != Some(Verdict::Down);
+        let is_alarmed = self.follow_alarm(at);
+        let suspect = (is_news || is_alarmed) && self.verdict != Some(Verdict::Down);
+        self.asking.alarm = !is_news;
         if suspect && !self.suspect {
             // Of trouble that grew, the beginning is told.
             if self.suspected_at.is_none() || (self.quorum.is_none() && self.majority.is_none()) {
@@ -73,7 +83,7 @@ impl Monitor {
             self.asking.not_before = at;
         }
         let is_quiet = opinions.iter().all(|opinion| opinion.vote != Vote::Fail);
-        if is_quiet && matches!(self.verdict, None | Some(Verdict::Up)) {
+        if is_quiet && !suspect && matches!(self.verdict, None | Some(Verdict::Up)) {
             self.suspected_at = None;
         }
         self.suspect = suspect;
@@ -102,7 +112,8 @@ impl Monitor {
             opinion.is_eligible && is_meant
         };
         let count = self.lanes.iter().zip(opinions).filter(|both| asked(*both)).count();
-        if count == 0 || !hall.ration.pay(&mut self.asking.rounds, count, at) {
+        let for_alarm = self.suspect && self.asking.alarm;
+        if count == 0 || !hall.ration.pay(&mut self.asking.rounds, count, for_alarm, at) {
             return None;
         }
 
@@ -164,6 +175,9 @@ impl Monitor {
             .map(|(_, opinion)| completes(opinion.stretch.start, span_needed))
             .min();
         let due = [quorum, majority, unconfirmed].into_iter().flatten().min()?;
+        // What is withheld for a while is not asked for again and again meanwhile.
+        let last_look_at = self.last_look_at().filter(|_| self.down(tally, opinions).is_some());
+        let due = due.max(last_look_at.unwrap_or_default());
         Some((due, if tally.failing > 1 { Whom::All } else { Whom::Failing }))
     }
 

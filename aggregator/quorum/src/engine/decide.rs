@@ -30,7 +30,8 @@ impl Monitor {
             let rule = Rule::TooFewVoters { eligible: tally.eligible, configured: self.configured() };
             return Some((Verdict::Unobserved, rule));
         }
-        if let Some(rule) = self.down(tally, opinions) {
+        let withheld = self.down_withheld_until().is_some_and(|until| at < until);
+        if let Some(rule) = self.down(tally, opinions).filter(|_| !withheld) {
             return Some((Verdict::Down, rule));
         }
         let partial =
@@ -62,11 +63,14 @@ impl Monitor {
     }
 
     /// Rules 3 to 5.
-    fn down(&self, tally: &Tally, opinions: &[Opinion]) -> Option<Rule> {
+    pub(super) fn down(&self, tally: &Tally, opinions: &[Opinion]) -> Option<Rule> {
         let (failing, eligible) = (tally.failing, tally.eligible);
         if let Some(crossing) = self.quorum {
             let needed = self.policy.needed(eligible);
             let (span, span_needed) = (crossing.span(opinions, needed), self.policy.span_needed(eligible));
+            // Of a region that has come back from a restart, failures before that do not count.
+            let counting = voting(opinions, Vote::Fail).filter(|stretch| stretch.checks > 0).count();
+            let span_needed = if counting < usize::from(needed) { Micros::MAX } else { span_needed };
             let attempts = voting(opinions, Vote::Fail).map(|stretch| stretch.checks).max().unwrap_or(0);
             if span >= span_needed && self.policy.is_single() {
                 if attempts >= SINGLE_REGION_ATTEMPTS {
@@ -119,7 +123,8 @@ impl Monitor {
             && (tally.passing == self.configured() || !self.is_graced(at))
     }
 
-    /// Whether it is too early to say partial: answers are on their way, or a quorum fails and only its span lacks.
+    /// Whether it is too early to say partial: answers are on their way, a quorum fails and only its span lacks, or the
+    /// server announced a restart.
     pub(super) fn is_partial_held_back(&self, tally: &Tally, at: Moment) -> bool {
         let until = self.partial_held_back_until(tally);
         until.is_some_and(|until| at < until)
@@ -129,6 +134,6 @@ impl Monitor {
     pub(super) fn partial_held_back_until(&self, tally: &Tally) -> Option<Moment> {
         let quorum = self.quorum.filter(|_| self.verdict != Some(Verdict::Down) && tally.failing > 0);
         let quorum_until = quorum.map(|crossing| crossing.at.after(PARTIAL_HELD_BACK_MAX));
-        quorum_until.max(self.answers_due())
+        quorum_until.max(self.answers_due()).max(self.reprieved_until())
     }
 }

@@ -147,7 +147,7 @@ impl Monitor {
         let quorum = tally.failing >= self.policy.needed(tally.eligible);
         let majority = tally.failing >= policy::majority(tally.eligible);
         let crossing = |before: Option<Crossing>, crossed: bool| {
-            let fresh = || Crossing { at, first: self.evidence_starts(opinions) };
+            let fresh = || Crossing::new(at, self.evidence_starts(opinions).max(self.evidence_from()));
             crossed.then(|| before.unwrap_or_else(fresh))
         };
         (self.quorum, self.majority) = (crossing(self.quorum, quorum), crossing(self.majority, majority));
@@ -210,6 +210,10 @@ impl Stretch {
 }
 
 impl Crossing {
+    pub(super) fn new(at: Moment, first: Moment) -> Self {
+        Self { at, first }
+    }
+
     /// Where the evidence starts: stretches that have ended since do not count.
     pub(super) fn starts(&self, opinions: &[Opinion]) -> Moment {
         voting(opinions, Vote::Fail).map(|stretch| stretch.start).min().unwrap_or_default().max(self.first)

@@ -3,6 +3,7 @@
 use quorate_proto::{Micros, MonitorId, Region};
 
 use super::{
+    canary::{Canaries, RegionCanary},
     confirm::Asking,
     eligibility::{AgentId, Fleet, RegionId},
     evidence::Crossing,
@@ -28,6 +29,7 @@ pub(super) struct Monitor {
     /// When the latest suspicion began.
     pub(super) suspected_at: Option<Moment>,
     pub(super) asking: Asking,
+    pub(super) canaries: Canaries,
     /// It was up when last looked at, nothing failed, and nothing was under way or to be remembered: as long as nothing
     /// fails there is nothing to decide. Nearly every observation finds its monitor so.
     pub(super) is_quiet: bool,
@@ -50,6 +52,8 @@ pub(super) struct Lane {
     pub(super) settled: Option<Moment>,
     /// When it was asked to check, until it has answered.
     pub(super) asked: Option<Moment>,
+    /// What its agents' canaries told.
+    pub(super) canary: RegionCanary,
 }
 
 /// The latest check of one agent, and the unbroken run of equal findings that it continues.
@@ -81,6 +85,7 @@ impl Monitor {
             suspect: false,
             suspected_at: None,
             asking: Asking::default(),
+            canaries: Canaries::default(),
             is_quiet: false,
             entered: None,
         }
@@ -134,6 +139,7 @@ impl Monitor {
         self.majority = None;
         self.suspect = false;
         self.is_quiet = false;
+        self.end_reprieve();
         if self.verdict == Some(Verdict::Down) {
             // So that the first region that passes makes the others be asked.
             for lane in &mut self.lanes {
@@ -159,13 +165,17 @@ impl Monitor {
             return false;
         };
 
+        let proven =
+            if observation.finding == Finding::Failed { lane.canary.proven() } else { Moment::default() };
+        // A check that was under way when the server was back is no evidence either.
+        let counts = u16::from(started >= proven);
         let mut ballot = Ballot {
             agent,
             finding: observation.finding,
             ended,
             took: ended.since(started),
-            run_started: started,
-            run_checks: 1,
+            run_started: started.max(proven),
+            run_checks: counts,
             source: observation.source,
             revision: observation.revision,
         };
@@ -177,13 +187,13 @@ impl Monitor {
             Some(standing) => {
                 if standing.finding != ballot.finding {
                     // Two checks may overlap: what the earlier one ended with held until its end.
-                    ballot.run_started = started.max(standing.ended);
+                    ballot.run_started = started.max(standing.ended).max(proven);
                     if ballot.finding == Finding::Failed && lane.asked.is_none() {
                         self.asking.reopen();
                     }
                 } else if started < standing.ended.after(stale_after) {
                     ballot.run_started = standing.run_started;
-                    ballot.run_checks = standing.run_checks.saturating_add(1);
+                    ballot.run_checks = standing.run_checks.saturating_add(counts);
                     // More of the same moves nothing but the end of the vote, further away.
                     let is_fresh = at < standing.ended.after(stale_after);
                     is_news = !(self.is_quiet && is_fresh);
@@ -206,6 +216,7 @@ impl Monitor {
     pub(super) fn forget(&mut self, agent: AgentId) {
         for lane in &mut self.lanes {
             lane.ballots.retain(|ballot| ballot.agent != agent);
+            lane.canary.forget(agent);
         }
     }
 
@@ -217,6 +228,14 @@ impl Monitor {
 
 impl Lane {
     fn new(region: Region, id: RegionId, at: Moment) -> Self {
-        Self { region, id, added_at: at, ballots: Vec::new(), settled: None, asked: None }
+        Self {
+            region,
+            id,
+            added_at: at,
+            ballots: Vec::new(),
+            settled: None,
+            asked: None,
+            canary: RegionCanary::default(),
+        }
     }
 }

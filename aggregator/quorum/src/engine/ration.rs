@@ -31,6 +31,9 @@ const ROUNDS_AT_ONCE: u64 = 8;
 /// The time in which a monitor earns another round.
 const ROUND_EARNED_IN: Micros = Micros::from_secs(30);
 
+/// Rounds for alarms may spend one of so many parts of a bucket. Half of a monitor's is one whole fault.
+const ALARM_PART: u64 = 2;
+
 const MICRO: u128 = 1_000_000;
 
 /// The grains of one check. A load of one millionth of a check a second earns one grain a microsecond: whole numbers, so
@@ -65,14 +68,16 @@ impl Ration {
         };
     }
 
-    /// Pays for a round of one monitor, from both buckets or from none.
-    pub(super) fn pay(&mut self, rounds: &mut Rounds, regions: usize, at: Moment) -> bool {
+    /// Pays for a round of one monitor, from both buckets or from none. A round for an `alarm`, a canary's end that no
+    /// check has confirmed, is paid from the upper half of each: what is left confirms a fault whatever canaries do.
+    pub(super) fn pay(&mut self, rounds: &mut Rounds, regions: usize, alarm: bool, at: Moment) -> bool {
         self.earn(at);
         let cost_grains = regions as u128 * u128::from(ATTEMPTS) * GRAINS;
         let burst_grains =
             self.load_micro.saturating_mul(u128::from(BURST_SPAN.0)).max(u128::from(BURST_MIN) * GRAINS);
-        let affordable = self.spent_grains.saturating_add(cost_grains) <= burst_grains;
-        if affordable && rounds.pay(at) {
+        let part = if alarm { ALARM_PART } else { 1 };
+        let affordable = self.spent_grains.saturating_add(cost_grains) <= burst_grains / u128::from(part);
+        if affordable && rounds.pay(ROUNDS_AT_ONCE / part, at) {
             self.spent_grains = self.spent_grains.saturating_add(cost_grains);
             return true;
         }
@@ -93,9 +98,9 @@ impl Ration {
 }
 
 impl Rounds {
-    fn pay(&mut self, at: Moment) -> bool {
+    fn pay(&mut self, at_once: u64, at: Moment) -> bool {
         let spent_until = self.0.max(at).after(ROUND_EARNED_IN);
-        let affordable = spent_until <= at.after(ROUND_EARNED_IN * ROUNDS_AT_ONCE);
+        let affordable = spent_until <= at.after(ROUND_EARNED_IN * at_once);
         if affordable {
             self.0 = spent_until;
         }
@@ -118,6 +123,7 @@ mod tests {
             quorum: Quorum::Default,
             confirm_for: None,
             sensitivity: Sensitivity::Balanced,
+            restart_budget: Micros::from_secs(30),
             revision: 0,
         }
     }
@@ -130,7 +136,7 @@ mod tests {
         let mut paid = 0;
         for _ in 0..4 {
             for rounds in &mut rounds {
-                paid += u64::from(ration.pay(rounds, 5, Moment(0)));
+                paid += u64::from(ration.pay(rounds, 5, false, Moment(0)));
             }
         }
         assert_eq!((paid, ration.denied()), (30, 2), "of eight faults with four rounds each");
@@ -147,7 +153,7 @@ mod tests {
             for _ in 0..10 {
                 // Ten monitors at a time, so that no monitor's own bucket is the narrow one.
                 let mut rounds = Rounds::default();
-                paid += u64::from(ration.pay(&mut rounds, 5, Moment(second * 1_000_000))) * 10;
+                paid += u64::from(ration.pay(&mut rounds, 5, false, Moment(second * 1_000_000))) * 10;
             }
         }
         assert!((250_000..=250_400).contains(&paid), "{paid} of 1,000,000 scheduled checks");
@@ -157,7 +163,25 @@ mod tests {
     fn one_flapping_monitor_leaves_most_to_the_others() {
         let (mut ration, mut rounds) = (Ration::default(), Rounds::default());
         ration.carry(&policy(1), true, Moment(0));
-        let paid = (0..600).filter(|second| ration.pay(&mut rounds, 5, Moment(second * 1_000_000))).count();
+        let paid =
+            (0..600).filter(|second| ration.pay(&mut rounds, 5, false, Moment(second * 1_000_000))).count();
         assert_eq!(paid, 8 + 19, "eight at once and one each 30 s");
+    }
+
+    #[test]
+    fn alarms_leave_enough_for_a_fault() {
+        let (mut ration, mut rounds) = (Ration::default(), Rounds::default());
+        ration.carry(&policy(1), true, Moment(0));
+        let paid =
+            (0..600).filter(|second| ration.pay(&mut rounds, 5, true, Moment(second * 1_000_000))).count();
+        assert_eq!(paid, 4 + 19, "four at once and one each 30 s");
+        let now = Moment(599_000_000);
+        assert_eq!((0..9).filter(|_| ration.pay(&mut rounds, 5, false, now)).count(), 4, "and a whole fault");
+
+        let mut ration = Ration::default();
+        ration.carry(&policy(3600), true, Moment(0));
+        let mut pays = |alarm| ration.pay(&mut Rounds::default(), 5, alarm, Moment(0));
+        assert_eq!((0..99).filter(|_| pays(true)).count(), 15, "of many monitors");
+        assert_eq!((0..99).filter(|_| pays(false)).count(), 15);
     }
 }

@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod absences;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod restarts;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]

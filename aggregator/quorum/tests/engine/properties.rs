@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence, limits::HEARTBEAT_STALE};
 use quorate_quorum::{
-    Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Rule, Sensitivity, Source, Verdict,
-    VerdictChange, Vote,
+    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Rule,
+    Sensitivity, Source, Verdict, VerdictChange, Vote,
 };
 
 fn region(number: u8) -> Region {
@@ -35,14 +35,16 @@ fn policies() -> impl Strategy<Value = Policy> {
     let interval =
         prop_oneof![8 => (1_u64..400).prop_map(Micros::from_secs), 1 => any::<u64>().prop_map(Micros)];
     let confirm_for = prop::option::weighted(0.2, (0_u64..700).prop_map(Micros::from_secs));
-    (1_u8..8, interval, 0_u64..60, quorum, confirm_for, sensitivity, 0_u64..3).prop_map(
-        |(regions, interval, timeout, quorum, confirm_for, sensitivity, revision)| Policy {
+    let budget = prop_oneof![4 => 0_u64..60, 1 => any::<u64>()].prop_map(Micros::from_secs);
+    (1_u8..8, interval, 0_u64..60, quorum, confirm_for, sensitivity, budget, 0_u64..3).prop_map(
+        |(regions, interval, timeout, quorum, confirm_for, sensitivity, restart_budget, revision)| Policy {
             regions: (0..regions).map(region).collect(),
             interval,
             timeout: Micros::from_secs(timeout),
             quorum,
             confirm_for,
             sensitivity,
+            restart_budget,
             revision,
         },
     )
@@ -66,6 +68,19 @@ fn observations() -> impl Strategy<Value = Event> {
     })
 }
 
+fn canaries() -> impl Strategy<Value = Event> {
+    let turn = prop_oneof![
+        2 => Just(CanaryTurn::Opened),
+        2 => Just(CanaryTurn::Ended { announced: true }),
+        1 => Just(CanaryTurn::Ended { announced: false }),
+    ];
+    let aged = prop_oneof![8 => Just(0_u64), 1 => 0_u64..40_000_000, 1 => any::<u64>()];
+    (0_u8..2, 0_u8..12, turn, aged, 0_u64..4).prop_map(|(on, by, turn, aged, revision)| {
+        let (monitor, region, agent) = (monitor(on), region(by % 8), agent(by));
+        Event::Canary(CanaryReport { monitor, region, agent, at: Moment(aged), turn, revision })
+    })
+}
+
 /// All events but [`Event::Paused`]: after it, what came due before it does not happen any more, so that it matters
 /// whether somebody ticked in between.
 fn events() -> impl Strategy<Value = Event> {
@@ -77,6 +92,7 @@ fn events() -> impl Strategy<Value = Event> {
     ];
     prop_oneof![
         40 => observations(),
+        10 => canaries(),
         20 => (0_u8..12, 0_u64..4, prop::bool::weighted(0.1)).prop_map(|(by, revision, sick)| Event::Heartbeat {
             agent: agent(by), region: region(by % 8), revision, sick
         }),
@@ -120,6 +136,10 @@ fn histories() -> impl Strategy<Value = Vec<(Moment, Event)>> {
 }
 
 fn at(event: Event, now: Moment, number: u64) -> Event {
+    if let Event::Canary(mut report) = event {
+        report.at = now.before(Micros(report.at.0));
+        return Event::Canary(report);
+    }
     let Event::Observed(mut observation) = event else { return event };
     observation.ended = now.before(Micros(observation.ended.0));
     observation.started = observation.ended.before(Micros(observation.started.0));
@@ -193,7 +213,7 @@ impl Count {
                     self.said.push(said.clone());
                 }
             }
-            Event::Restore { .. } | Event::Paused | Event::Tick => {}
+            Event::Canary(_) | Event::Restore { .. } | Event::Paused | Event::Tick => {}
         }
     }
 
@@ -293,6 +313,7 @@ proptest! {
                 | Event::Heartbeat { .. }
                 | Event::Forget { .. }
                 | Event::Observed(_)
+                | Event::Canary(_)
                 | Event::Paused
                 | Event::Tick => {}
             }

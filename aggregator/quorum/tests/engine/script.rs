@@ -9,6 +9,8 @@
 //! 42 fault r3               the agent itself was at fault
 //! 50 fail r1/b              a second agent of r1
 //! 60 silent r4, heard r4, sick r4, well r4, forget r4, revision 2 r4, old r4 (heartbeats of revision 0)
+//! 65 close r1 r2, cut r3    canaries of r1 and r2 are closed with an announcement, that of r3 without
+//! 66 open r1                a canary of r1 is open again
 //! 70 restore down, 70 remove, 70 watch …
 //! 99 end                    nothing; time passes
 //! ```
@@ -20,7 +22,8 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
-    Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Rule, Sensitivity, Source, Verdict,
+    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Rule,
+    Sensitivity, Source, Verdict,
 };
 
 /// Runs a script and compares what the engine does.
@@ -125,7 +128,7 @@ impl Runner {
     }
 
     /// `watch N every T`, and any of: `timeout S`, `quorum majority|all-but-one|all|N`, `confirm S`, `fast`, `strict`,
-    /// `revision R`, `absent`.
+    /// `budget S`, `revision R`, `absent`.
     fn watch(&mut self, words: &[&str], at: Moment) {
         let option = |key: &str| words.iter().position(|word| *word == key).map(|index| words[index + 1]);
         let regions: Vec<Region> = (1..=words[1].parse::<u16>().unwrap())
@@ -148,6 +151,7 @@ impl Runner {
                 Some(_) => Sensitivity::Strict,
                 None => Sensitivity::Balanced,
             },
+            restart_budget: seconds(option("budget").unwrap_or("30")),
             revision: option("revision").map_or(1, |revision| revision.parse().unwrap()),
         };
         self.policy = Some(policy.clone());
@@ -173,6 +177,7 @@ impl Runner {
             "ok" => Finding::Passed,
             "fail" => Finding::Failed,
             "fault" => Finding::AgentsOwnFault,
+            "close" | "cut" | "open" => return self.canary(verb, name, region, words, at),
             "silent" => {
                 self.agents.remove(name);
                 return;
@@ -209,6 +214,19 @@ impl Runner {
         self.handle(Event::Observed(observation), at);
     }
 
+    fn canary(&mut self, verb: &str, name: &str, region: Region, words: &[&str], at: Moment) {
+        let aged = words.iter().position(|word| *word == "aged").map(|index| seconds(words[index + 1]));
+        let turn = match verb {
+            "open" => CanaryTurn::Opened,
+            _ => CanaryTurn::Ended { announced: verb == "close" },
+        };
+        let revision = self.agents.get(name).map_or(1, |agent| agent.1);
+        let at_then = at.before(aged.unwrap_or_default());
+        let report =
+            CanaryReport { monitor: monitor(), region, agent: key(name), at: at_then, turn, revision };
+        self.handle(Event::Canary(report), at);
+    }
+
     fn beat(&mut self, name: &str, at: Moment) {
         let (region, revision, sick) = self.agents[name].clone();
         self.handle(Event::Heartbeat { agent: key(name), region, revision, sick }, at);
@@ -235,6 +253,10 @@ fn words(effect: &Effect) -> String {
             return format!("{} ask {}", at(Moment(*request)), regions.join(" "));
         }
         Effect::Changed(change) => change,
+        Effect::Restarted { regions, began, took, .. } => {
+            let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
+            return format!("restarted {}: began {}, took {took}", regions.join(" "), at(*began));
+        }
     };
     let rule = match change.rule {
         Rule::FastQuorum { failing, eligible, needed, span, span_needed } => {

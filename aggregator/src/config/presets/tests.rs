@@ -70,6 +70,17 @@ fn urls_are_completed_where_they_say_nothing() {
 }
 
 #[test]
+fn an_origin_may_be_that_of_the_url() {
+    for (url, wanted) in [
+        ("wss://app.example.org/cable", "https://app.example.org"),
+        ("ws://h:3000", "http://h:3000"),
+        ("wss://[::1]:8443/", "https://[::1]:8443"),
+    ] {
+        assert_eq!(applied("actioncable", url, &[]).origin.as_deref(), Some(wanted));
+    }
+}
+
+#[test]
 fn options_choose_what_is_said() {
     let plain = applied("mqtt", "wss://h", &[]);
     assert_eq!(sent(&plain.hello), ["100c00044d515454040201".to_owned() + "2c0000"]);
@@ -131,5 +142,5 @@ fn heartbeats_are_what_the_protocol_answers() {
         .map(|name| (name, presets.describe(name, &environment).unwrap().canary_mode()))
         .filter(|(_, mode)| *mode != CanaryMode::Steps)
         .collect();
-    assert_eq!(modes, [("actioncable", CanaryMode::Listen)]);
+    assert_eq!(modes, [("actioncable", CanaryMode::Listen), ("stomp", CanaryMode::Ping)]);
 }

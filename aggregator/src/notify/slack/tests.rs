@@ -102,6 +102,7 @@ fn absurd(mut incident: Incident, text: &str) -> Incident {
     {
         *field = text.to_owned();
     }
+    cause.mend = vec![text.to_owned(); 3];
     if !text.is_empty() {
         *verdict = text.to_owned();
         *worst = text.to_owned();

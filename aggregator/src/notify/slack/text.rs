@@ -36,6 +36,13 @@ pub(super) fn code(text: &str, max: usize) -> String {
     format!("`{}`", plain(&text.replace('`', "'"), max.saturating_sub(2)))
 }
 
+/// Lines that are shown letter by letter, or nothing where they are longer than `max`: half of a mend misleads.
+pub(super) fn block(lines: &[String], max: usize) -> Option<String> {
+    let lines: Vec<String> = lines.iter().map(|line| plain(&line.replace('`', "'"), usize::MAX)).collect();
+    let block = format!("```\n{}\n```", lines.join("\n"));
+    (!lines.is_empty() && block.chars().map(char::len_utf16).sum::<usize>() <= max).then_some(block)
+}
+
 /// A link, or nothing where the URL is longer than `max`: half of a URL leads nowhere.
 pub(super) fn link(url: &str, label: &str, max: usize) -> Option<String> {
     let url = plain(&url.replace('|', "%7C").replace(' ', "%20"), usize::MAX);
@@ -94,6 +101,9 @@ mod tests {
             link("https://a/?x=1&y|>", "Page", 40).as_deref(),
             Some("<https://a/?x=1&amp;y%7C&gt;|Page>")
         );
+        let lines = ["proxy_http_version 1.1;".to_owned(), "a `b` <c>".to_owned()];
+        assert_eq!(block(&lines, 60).as_deref(), Some("```\nproxy_http_version 1.1;\na 'b' &lt;c&gt;\n```"));
+        assert_eq!((block(&lines, 40), block(&[], 60)), (None, None));
         assert_eq!(link(&format!("https://{}", "a".repeat(50)), "Page", 40), None);
     }
 

@@ -13,7 +13,7 @@ use super::{Error, Paged, Parameters, Shared, absent, named, page};
 use crate::{
     model::{MonitorView, Snapshot},
     publish::view::FullMonitor,
-    store::ResultRow,
+    store::{CanaryRow, IdleTimeoutRow, ResultRow},
 };
 
 /// `GET /api/v1/monitors?limit=&before=`: every monitor as it stands, in the order of the configuration.
@@ -55,6 +55,39 @@ pub(super) async fn results(
     let id = named(&path, "monitor")?;
     find(&shared.snapshot(), &id)?;
     Ok(Json(shared.sources.reader.results(&id, region.as_ref(), &cursor).await?))
+}
+
+/// `GET /api/v1/monitors/{id}/canaries?region=&alive=&limit=&before=`: what happened to the connections that its agents
+/// hold open, newest first. `alive=true` also gives the reports that nothing happened.
+pub(super) async fn canaries(
+    State(shared): State<Arc<Shared>>,
+    path: Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Paged<CanaryRow>>, Error> {
+    let mut parameters = Parameters::read(query.as_deref());
+    let cursor = parameters.take_cursor()?;
+    let region = parameters.take_as("region", "the name of a region")?;
+    let alive = parameters.take_as("alive", "true or false")?.unwrap_or(false);
+    parameters.finish()?;
+    let id = named(&path, "monitor")?;
+    find(&shared.snapshot(), &id)?;
+    Ok(Json(shared.sources.reader.canaries(&id, region.as_ref(), alive, &cursor).await?))
+}
+
+/// `GET /api/v1/monitors/{id}/idle-timeouts?region=&limit=&before=`: searches for the time after which the path cuts idle
+/// connections, newest first.
+pub(super) async fn idle_timeouts(
+    State(shared): State<Arc<Shared>>,
+    path: Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Paged<IdleTimeoutRow>>, Error> {
+    let mut parameters = Parameters::read(query.as_deref());
+    let cursor = parameters.take_cursor()?;
+    let region = parameters.take_as("region", "the name of a region")?;
+    parameters.finish()?;
+    let id = named(&path, "monitor")?;
+    find(&shared.snapshot(), &id)?;
+    Ok(Json(shared.sources.reader.idle_timeouts(&id, region.as_ref(), &cursor).await?))
 }
 
 fn find<'a>(snapshot: &'a Snapshot, id: &MonitorId) -> Result<&'a MonitorView, Error> {

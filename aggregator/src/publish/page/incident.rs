@@ -19,6 +19,8 @@ pub(super) struct OpenIncident<'a> {
     pub(super) lasts: String,
     pub(super) summary: &'a str,
     pub(super) hint: &'a str,
+    /// The exact mend, in lines; empty where there is none.
+    pub(super) mend: String,
     pub(super) rule: &'a str,
     pub(super) steps: Vec<Step>,
     /// From the first failure to the alert, or else to the decision.
@@ -61,6 +63,7 @@ impl<'a> OpenIncident<'a> {
             lasts: words::span(now.since(incident.started_at)),
             summary: &incident.cause.summary,
             hint: &incident.cause.hint,
+            mend: incident.cause.mend.join("\n"),
             rule: &incident.rule,
             steps: steps(&incident.timeline, now),
             speed: speed(&incident.timeline, None),

@@ -3,6 +3,7 @@
 use quorate_proto::{Region, WallMicros};
 use quorate_quorum::{Verdict, Vote};
 
+use super::held;
 use crate::{
     model::{MonitorView, RegionView},
     publish::{
@@ -28,6 +29,10 @@ pub(super) struct MonitorCard<'a> {
     pub(super) interval: String,
     pub(super) votes: Vec<VoteCell<'a>>,
     pub(super) reasons: Vec<Reason<'a>>,
+    /// How many held connections are open.
+    pub(super) held: Option<String>,
+    /// When the certificate ends.
+    pub(super) certificate: Option<String>,
 }
 
 /// One region's vote.
@@ -66,7 +71,9 @@ impl<'a> MonitorCard<'a> {
             quorum: &monitor.quorum,
             interval: monitor.interval.to_string(),
             votes: monitor.regions.iter().map(|region| VoteCell::of(region, now)).collect(),
-            reasons: reasons(&monitor.regions),
+            reasons: reasons(monitor),
+            held: held::connections(monitor, now),
+            certificate: held::certificate(monitor, now),
         }
     }
 }
@@ -90,17 +97,16 @@ impl<'a> VoteCell<'a> {
     }
 }
 
-fn reasons(regions: &[RegionView]) -> Vec<Reason<'_>> {
+fn reasons(monitor: &MonitorView) -> Vec<Reason<'_>> {
+    let of_vote = |region| words::failure(region).map(|text| (region, text));
+    let votes = monitor.regions.iter().filter_map(of_vote);
+    let votes = votes.map(|(region, text)| (region.region.as_str(), text, region.vote == Vote::Fail));
+    let remarks = held::remarks(monitor).into_iter().map(|(region, text)| (region, text, false));
     let mut reasons: Vec<Reason<'_>> = Vec::new();
-    for region in regions {
-        let Some(text) = words::failure(region) else { continue };
+    for (region, text, is_failure) in votes.chain(remarks) {
         match reasons.iter_mut().find(|reason| reason.text == text) {
-            Some(reason) => reason.regions.push(region.region.as_str()),
-            None => reasons.push(Reason {
-                regions: vec![region.region.as_str()],
-                text,
-                is_failure: region.vote == Vote::Fail,
-            }),
+            Some(reason) => reason.regions.push(region),
+            None => reasons.push(Reason { regions: vec![region], text, is_failure }),
         }
     }
     reasons.sort_by_key(|reason| !reason.is_failure);

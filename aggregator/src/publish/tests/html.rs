@@ -8,17 +8,15 @@ use super::{House, sample};
 use crate::{
     limits,
     model::{Incident, MonitorView, Snapshot, StorageState},
-    publish::{page, picture::Picture},
+    publish::{page, picture::Picture, recent::Past},
 };
 
 const HOSTILE: &str = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
 
 fn render(snapshot: Snapshot, resolved: Option<Vec<Incident>>) -> String {
-    let picture = Picture {
-        snapshot: Arc::new(snapshot),
-        page: Arc::new(sample::page()),
-        resolved: resolved.map(Arc::new),
-    };
+    let past = |incidents| Arc::new(Past { incidents, events: vec![sample::event()] });
+    let picture =
+        Picture { snapshot: Arc::new(snapshot), page: Arc::new(sample::page()), past: resolved.map(past) };
     String::from_utf8(page::render(&picture).unwrap().body().to_vec()).unwrap()
 }
 
@@ -29,6 +27,11 @@ fn the_page_says_what_the_picture_shows() {
         "1 of 4 endpoints is down",
         "1 fails in some regions, 1 is not observed, 1 answers",
         "The store cannot be written.",
+        "systemctl status orders",
+        "5 of 5 held connections open, the longest for 90 min",
+        "certificate ends in 23 d 3 h",
+        "idle connections: cut after 60.0 s without a close frame",
+        "The server restarted: 5 of 5 regions were back within 3.1 s.",
         "Order stream is down",
         "nothing listens on 203.0.113.7:443",
         "Alert sent 11.6 s after the first failure",

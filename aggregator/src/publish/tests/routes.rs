@@ -18,11 +18,15 @@ const PUBLIC: [&str; 7] = [
     "/readyz",
 ];
 
-const PRIVATE: [&str; 9] = [
+const PRIVATE: [&str; 13] = [
     "/metrics",
     "/api/v1/monitors",
     "/api/v1/monitors/chat",
     "/api/v1/monitors/chat/results",
+    "/api/v1/monitors/chat/canaries",
+    "/api/v1/monitors/chat/canaries?alive=true&region=eu-west",
+    "/api/v1/monitors/chat/idle-timeouts",
+    "/api/v1/events",
     "/api/v1/incidents",
     "/api/v1/incidents/inc_0193510c-0000-7000-8000-000000000003",
     "/api/v1/agents",
