@@ -6,6 +6,7 @@ mod egress;
 mod network;
 mod server;
 mod steps;
+mod ways;
 
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec, Outcome, Phase};
 
