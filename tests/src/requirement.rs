@@ -32,6 +32,10 @@ pub enum Requirement {
     RabbitMq,
     /// nginx.
     Nginx,
+    /// tinyproxy.
+    Tinyproxy,
+    /// Squid.
+    Squid,
     /// Prometheus' `promtool`.
     Promtool,
     /// Root with network namespaces.
@@ -80,6 +84,8 @@ impl Requirement {
                 runs(&python.to_string_lossy(), &["-c", "import websockets"])
             }
             Self::Nginx => runs(crate::servers::NGINX, &["-v"]),
+            Self::Tinyproxy => runs("tinyproxy", &["-v"]),
+            Self::Squid => runs(crate::proxies::SQUID, &["-v"]),
             Self::Promtool => runs("promtool", &["--version"]),
             Self::NetworkNamespaces => {
                 // Whether one can be made is only known by making one; its name is this process's own.

@@ -77,6 +77,30 @@ pub fn python_websockets(folder: &Path, port: u16) -> Result<Process> {
     Ok(server)
 }
 
+/// A server on npm's `ws` that has something to say: `tests/servers/feed.cjs` tells what, by path.
+///
+/// # Errors
+/// Where it does not start.
+pub fn node_feed(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new("node");
+    command.arg(script("feed.cjs")).arg(port.to_string()).env("QUORATE_TEST_CACHE", requirement::cache());
+    let server = Process::start(&format!("feed-ws-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
+/// The same on PyPI's `websockets`.
+///
+/// # Errors
+/// Where it does not start.
+pub fn python_feed(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(requirement::cache().join("venv/bin/python"));
+    command.arg(script("feed.py")).arg(port.to_string());
+    let server = Process::start(&format!("feed-websockets-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
 /// One of the servers in `tests/servers` that run in Node.js. `arguments` come behind the port.
 ///
 /// # Errors
@@ -269,7 +293,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("servers").join(name)
 }
 
-fn wait_until_listening(address: &str, port: u16) {
+pub(crate) fn wait_until_listening(address: &str, port: u16) {
     clock::wait_for(format!("a server on {address}:{port}"), 20.0, || {
         let address = format!("{address}:{port}").parse().ok()?;
         TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()

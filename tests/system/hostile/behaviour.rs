@@ -135,7 +135,7 @@ impl Behaviour {
     pub(crate) fn prober(&self) -> Result<Option<Prober>> {
         let Some(answers) = self.names else { return Ok(None) };
         let nameservers = Nameservers::Explicit(vec![nameserver(answers)?]);
-        Ok(Some(Prober::new(Options { egress: Egress::Private, region: None, nameservers })?))
+        Ok(Some(Prober::new(Options { egress: Egress::Private, region: None, nameservers, proxy: None })?))
     }
 
     /// Starts the server, and gives what is to be checked.
