@@ -170,7 +170,12 @@ pub fn anvil(folder: &Path, port: u16, block_seconds: Option<u32>) -> Result<Pro
 pub fn mosquitto(folder: &Path, port: u16, login: Option<(&str, &str)>) -> Result<Process> {
     let folder = folder.join(format!("mosquitto-{port}"));
     fs::create_dir_all(&folder)?;
-    let mut lines = format!("user root\nlistener {port} 127.0.0.1\nprotocol websockets\n");
+    // Version 2.0.11 does not count a listener for WebSocket as one, and ends where it has no other.
+    let other = folder.join("socket");
+    let mut lines = format!(
+        "user root\nlistener 0 {}\nlistener {port} 127.0.0.1\nprotocol websockets\n",
+        other.display()
+    );
     match login {
         None => lines.push_str("allow_anonymous true\n"),
         Some((user, password)) => {
