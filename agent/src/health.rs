@@ -29,6 +29,10 @@ pub struct Facts {
     pub revision: u64,
     /// Monitors in the schedule.
     pub monitors: usize,
+    /// Canaries that are open.
+    pub canaries: usize,
+    /// Monitors that want a canary and have none for lack of descriptors.
+    pub canaries_without: usize,
     /// How full the spool is.
     pub spool: Standing,
 }
@@ -64,10 +68,11 @@ impl Vitals {
 
     /// The report. A regular one ends the while that the delays are the largest of.
     pub fn report(&mut self, facts: Facts, regular: bool) -> Health {
-        let Facts { revision, monitors, spool } = facts;
+        let Facts { revision, monitors, canaries, canaries_without, spool } = facts;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let health = Health {
             revision,
-            monitors: u32::try_from(monitors).unwrap_or(u32::MAX),
+            monitors: count(monitors),
             checks: self.checks,
             event_loop_lag_max: self.event_loop.value(),
             schedule_lag_max: self.schedule.value(),
@@ -76,6 +81,8 @@ impl Vitals {
             results_dropped: spool.counts.results_dropped,
             records_torn: spool.counts.records_torn,
             spool_failing: spool.counts.failing,
+            canaries: count(canaries),
+            canaries_without: count(canaries_without),
         };
         if regular {
             self.event_loop.turn();
@@ -106,6 +113,8 @@ mod tests {
     const FACTS: Facts = Facts {
         revision: 4,
         monitors: 2,
+        canaries: 5,
+        canaries_without: 6,
         spool: Standing {
             units: 1,
             bytes: 2,
@@ -149,6 +158,8 @@ mod tests {
             results_dropped: 3,
             records_torn: 4,
             spool_failing: true,
+            canaries: 5,
+            canaries_without: 6,
         };
         assert_eq!(vitals.report(FACTS, true), health);
     }

@@ -6,11 +6,13 @@
 //!
 //! Stages do not import each other; `run.rs` wires them.
 
+pub(crate) mod canary;
 pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod egress;
 pub mod health;
+pub mod idle;
 pub mod limits;
 pub mod probe;
 pub mod run;

@@ -159,8 +159,8 @@ pub const TURN_BYTES: usize = 64 * 1024;
 /// that drowns the reply in more than this is not answering.
 pub const FRAMES_SKIPPED_MAX: u32 = 1_000;
 
-/// Bytes that one check takes from a server after the upgrade, so that [`FRAMES_SKIPPED_MAX`] messages of
-/// [`MESSAGE_BYTES_MAX`] do not cost an agent a gigabyte of traffic every interval.
+/// Bytes that come while one step waits, so that [`FRAMES_SKIPPED_MAX`] messages of [`MESSAGE_BYTES_MAX`] do not cost an
+/// agent a gigabyte of traffic every interval.
 pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Messages kept for a later step while a ping waits for its pong.
@@ -327,3 +327,74 @@ pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
 /// Times that the kernel is told to acknowledge at once what a server sent, from one write of ours to the next: enough
 /// for an answer in many pieces, and nothing that a stream of messages would pay for each of them.
 pub const HASTE: u8 = 16;
+
+// --- idle
+
+/// Connections of the first round of a search for an idle timeout: a ladder of idle times, each [`IDLE_RUNG_RATIO`] of the
+/// next, reaches from 20 minutes down to 3.5 s.
+pub const IDLE_RUNGS: usize = 12;
+
+/// One idle time of the ladder as a part of the next longer one, in percent.
+pub const IDLE_RUNG_RATIO: u64 = 59;
+
+/// The shortest idle time that is tried: below it, nothing is idle.
+pub const IDLE_RUNG_MIN: Micros = Micros::from_millis(500);
+
+/// Connections of a round that narrows a silent cut down: each divides what is open by seven.
+pub const IDLE_REFINING: usize = 6;
+
+/// From the start of one connection of a round to the next, so that a cut that comes with idle time can be told from a
+/// restart, which takes all connections at once.
+pub const IDLE_STAGGER: Micros = Micros::from_millis(700);
+
+/// A silent cut is narrowed down to this part of the figure, in percent: people round timeouts to more than that.
+pub const IDLE_PRECISION: u64 = 5;
+
+/// Connections of one search, all rounds together.
+pub const IDLE_CONNECTIONS_MAX: usize = 40;
+
+/// Time of one search, as a multiple of the longest idle time: the ladder, and two rounds that narrow it down.
+pub const IDLE_SEARCH_ROUNDS: u64 = 4;
+
+// --- canary
+
+/// Attempts to open a canary's connection that are under way at once, beside checks. With every server silent for 10 s,
+/// 25 a second.
+pub const CANARIES_OPENING_MAX: usize = 256;
+
+/// The first attempt of a new canary comes within this, so that a started agent does not open thousands in one moment.
+pub const CANARY_START_SPREAD: Micros = Micros::from_secs(1);
+
+/// The first attempt after an end comes within this: agents of many regions lose a server in the same moment.
+pub const CANARY_JITTER: Micros = Micros::from_millis(250);
+
+/// The pause before the second attempt in a row; doubles up to [`CANARY_PAUSE_MAX`]. Attempts come about 1, 2.5, 5.5, 11.5
+/// and 23.5 s after an end: a server that restarts is found within the seconds that a restart may take.
+pub const CANARY_PAUSE_FIRST: Micros = Micros::from_secs(1);
+
+/// See [`CANARY_PAUSE_FIRST`]. Two attempts a minute, from every agent, are no load for a server that is ill.
+pub const CANARY_PAUSE_MAX: Micros = Micros::from_secs(30);
+
+/// A connection that lasted this long was a good one: the next pauses start small again. What ends sooner is what
+/// people call failing at once.
+pub const CANARY_SETTLED_AFTER: Micros = Micros::from_secs(10);
+
+/// Round trips of one canary that are kept from one report to the next: with the shortest heartbeat there are 120.
+pub const CANARY_ROUND_TRIPS_MAX: usize = 128;
+
+/// What happened to canaries and is not taken up yet; above it, canaries wait.
+pub const CANARY_REPORTS_WAITING_MAX: usize = 1_024;
+
+/// File descriptors that canaries leave alone: checks and confirmations under way, attempts to open, searches for idle
+/// timeouts, and some for everything else.
+pub const DESCRIPTORS_RESERVED: usize = CHECKS_CONCURRENT_MAX
+    + CONFIRMATIONS_CONCURRENT_MAX
+    + CANARIES_OPENING_MAX
+    + IDLE_SEARCHES_MAX * IDLE_RUNGS
+    + 128;
+
+/// The longest that a stop waits for canaries to close: a close frame, and the server's answer.
+pub const CANARIES_LEAVE_WITHIN: Micros = Micros::from_millis(1_500);
+
+/// Searches for an idle timeout under way at once: each holds [`IDLE_RUNGS`] connections for up to an hour.
+pub const IDLE_SEARCHES_MAX: usize = 4;

@@ -17,9 +17,11 @@ mod exchange;
 mod expand;
 mod frames;
 mod framing;
+pub(crate) mod held;
 mod matcher;
 mod plan;
 mod pointer;
+mod prepared;
 mod progress;
 mod proxy;
 mod quote;
@@ -28,6 +30,7 @@ mod request;
 mod resolve;
 mod route;
 mod script;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -35,7 +38,7 @@ mod transport;
 mod turns;
 mod upgrade;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use quorate_proto::{
     CheckKind, CheckResult, Failure, FailureKind, Micros, MonitorId, MonitorSpec, Outcome, Phase, Region,
@@ -47,6 +50,7 @@ use tokio::time::timeout;
 
 pub use self::{
     certificate::Certificate,
+    prepared::Prepared,
     proxy::{ProxyParseError, parse as parse_proxy},
     resolve::Nameservers,
 };
@@ -177,13 +181,14 @@ impl Prober {
     ///
     /// Where the host has several addresses, `avoid` is tried last: a confirming check looks at another one.
     pub async fn check(&self, spec: &MonitorSpec, avoid: Option<IpAddr>) -> Checked {
-        match Plan::new(spec, self.region.as_ref()) {
-            Ok(plan) => self.check_plan(&plan, spec.timeout, avoid).await,
-            Err(error) => {
-                let started_at = clock::wall();
-                let failure = Failure::new(FailureKind::AgentFault, Phase::Dns, error.to_string());
-                checked(Outcome::Failed(failure), started_at, Progress::new())
-            }
+        self.check_prepared(&self.prepare(Arc::new(spec.clone())), avoid).await
+    }
+
+    /// Makes one check of a monitor that was made ready, as [`Prober::check`].
+    pub async fn check_prepared(&self, prepared: &Prepared, avoid: Option<IpAddr>) -> Checked {
+        match prepared.plan() {
+            Ok(plan) => self.check_plan(plan, prepared.spec().timeout, avoid).await,
+            Err(failure) => checked(Outcome::Failed(failure.clone()), clock::wall(), Progress::new()),
         }
     }
 
@@ -229,13 +234,7 @@ impl Prober {
         progress: &mut Progress,
         open: &mut Option<Open>,
     ) -> Result<(), Failure> {
-        let socket = self.open(plan, to, progress).await?;
-        let Some(seeds) = Seeds::random() else {
-            return Err(
-                progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned()))
-            );
-        };
-        let Open { socket, exchange } = open.insert(Open { socket, exchange: Exchange::new(plan, seeds) });
+        let Open { socket, exchange } = open.insert(self.meet(plan, to, progress).await?);
         if !plan.script.is_empty() {
             progress.enter(Phase::Exchange, "");
             exchange.run(socket).await?;
@@ -243,6 +242,17 @@ impl Prober {
         }
         socket.close(progress).await;
         Ok(())
+    }
+
+    /// Everything up to the first word of the conversation.
+    async fn meet(&self, plan: &Plan, to: impl Into<To>, progress: &mut Progress) -> Result<Open, Failure> {
+        let socket = self.open(plan, to, progress).await?;
+        let Some(seeds) = Seeds::random() else {
+            return Err(
+                progress.fail((FailureKind::AgentFault, "the system gave no random bytes".to_owned()))
+            );
+        };
+        Ok(Open { socket, exchange: Exchange::new(plan, seeds) })
     }
 
     /// Everything up to the verified upgrade. Takes as long as it takes: the caller has the deadline.

@@ -4,7 +4,10 @@
 //! Checks are tasks beside it; the spool's disk has a thread of its own.
 
 mod agent;
+mod canaries;
 mod checks;
+mod descriptors;
+mod monitors;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{agent::Agent, checks::Checks};
+use self::{agent::Agent, canaries::Canaries};
 use crate::{
     clock,
     egress::Egress,
@@ -115,13 +118,15 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunE
     let hang_up = CancellationToken::new();
     let uplink = tokio::spawn(uplink::run(uplink_options, parcels, health, send, hang_up.clone()));
     let signer = crate::sign::Signer::new(Arc::clone(state.key()), enrolment.aggregator, epoch);
-    let mut agent = Agent::new(signer, spool, Checks::new(Arc::new(prober)), report, keep, assigned);
+    let prober = Arc::new(prober);
+    let canaries = Canaries::new(Arc::clone(&prober), descriptors::places_for_canaries());
+    let mut agent = Agent::new(signer, spool, &prober, canaries, report, keep, assigned);
 
     let mut running = Running { uplink, hang_up };
     let ended = work(&mut agent, &mut events, &mut running.uplink, &cancel).await;
     let outcome = match ended {
         Some(outcome) => {
-            agent.stop();
+            agent.stop().await;
             outcome
         }
         None => running.stop(&mut agent).await,
@@ -148,7 +153,7 @@ struct Running {
 impl Running {
     /// A graceful stop: last results are signed and sent, then the line is closed.
     async fn stop(self, agent: &mut Agent) -> Result<(), RunError> {
-        agent.stop();
+        agent.stop().await;
         if agent.is_connected() {
             let _ = timeout(limits::DRAIN_WITHIN.into(), agent.drained()).await;
         }
@@ -176,6 +181,7 @@ async fn work(
             ended = &mut *uplink => return Some(uplink_outcome(ended)),
             Some(event) = events.recv() => agent.handle_event(event),
             finished = agent.checks.next() => agent.handle_finished(finished),
+            report = agent.canaries.next() => agent.handle_report(report),
             _ = beat.tick() => agent.handle_beat(),
             () = sleep(wait.map_or(Duration::MAX, Duration::from)), if wait.is_some() => {}
         }

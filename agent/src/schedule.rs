@@ -121,6 +121,11 @@ impl Schedule {
             .map(|entry| Assignment { spec: MonitorSpec::clone(&entry.spec), slot: entry.slot })
     }
 
+    /// What is assigned, by id.
+    pub fn specs(&self) -> impl Iterator<Item = &Arc<MonitorSpec>> {
+        self.monitors.values().map(|entry| &entry.spec)
+    }
+
     /// The revision of the assignments.
     pub fn revision(&self) -> u64 {
         self.revision

@@ -109,6 +109,10 @@ pub struct Health {
     pub records_torn: u64,
     /// Whether the spool can be written.
     pub spool_failing: bool,
+    /// Canaries that are open.
+    pub canaries: u32,
+    /// Monitors that want a canary and have none, because the system gives the agent too few file descriptors.
+    pub canaries_without: u32,
 }
 
 /// What the aggregator says on the control stream.

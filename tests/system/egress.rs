@@ -130,7 +130,8 @@ fn judge_all() -> Result<()> {
         ];
         for (egress, dialled) in filters {
             let name = egress.to_string();
-            let prober = Prober::new(Options { egress, region: None, nameservers: Nameservers::System })?;
+            let prober =
+                Prober::new(Options { egress, region: None, nameservers: Nameservers::System, proxy: None })?;
             let mut arrived_count = 0;
             for (host, address, fate) in ROWS {
                 let address: IpAddr = address.parse()?;

@@ -12,6 +12,8 @@ mod behaviour;
 mod frames;
 #[path = "hostile/measure.rs"]
 mod measure;
+#[path = "hostile/names.rs"]
+mod names;
 #[path = "hostile/peer.rs"]
 mod peer;
 #[path = "hostile/records.rs"]
@@ -42,6 +44,7 @@ fn no_server_holds_the_probe() {
         Options { egress: Egress::Private, region: None, nameservers: Nameservers::System, proxy: None };
     let bench = Bench::new(Prober::new(options).unwrap()).unwrap();
     let all = [
+        names::names(),
         answers::connections(),
         answers::heads(),
         answers::answers(),
@@ -57,7 +60,7 @@ fn no_server_holds_the_probe() {
     // What is made once, at the first check, is not the doing of any server.
     for row in rows.iter().take(1).chain(rows.iter().find(|row| row.name.starts_with("TLS"))) {
         let (_server, spec) = row.start().unwrap();
-        bench.alone(&spec).unwrap();
+        bench.alone(None, &spec).unwrap();
     }
     println!(
         "{:50} {:32} {:>10} {:>8} {:>8} {:>13}",
@@ -66,8 +69,9 @@ fn no_server_holds_the_probe() {
     let mut wrong = Vec::new();
     for row in &rows {
         let (_server, spec) = row.start().unwrap();
-        let alone = bench.alone(&spec).unwrap();
-        let (beside, neighbour_ms) = bench.in_company(&spec);
+        let prober = row.prober().unwrap();
+        let alone = bench.alone(prober.as_ref(), &spec).unwrap();
+        let (beside, neighbour_ms) = bench.in_company(prober.as_ref(), &spec);
         let late_ms = alone.late_ms.max(beside.late_ms);
         let (found, phase) = found(&alone.checked);
         println!(

@@ -13,7 +13,7 @@ pub(crate) use self::{
     lookup::{LookupFault, both_lookups_failed, lookup, lookup_failure},
     socket::{ConnectFault, connect, stream},
     tls::tls_handshake,
-    websocket::{close_code, websocket},
+    websocket::{close_code, closed, websocket},
 };
 
 /// What went wrong, and what was seen of it.

@@ -157,7 +157,6 @@ impl Conversation {
 
     /// Begins to listen to the monitor's stream without an end, after what is said before it. Does nothing, and says so,
     /// where the steps have no stream.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for connections that are held open"))]
     pub(crate) fn listen(&mut self) -> bool {
         let has_stream = self.script.steps.iter().any(|act| matches!(act, Act::Stream(_)));
         if has_stream {
@@ -165,6 +164,11 @@ impl Conversation {
             self.is_listening = true;
         }
         has_stream
+    }
+
+    /// Whether there are messages that it answers by itself.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.script.replies.is_empty()
     }
 
     /// The slowest round trip of the round that is under way or over. The hello has none.

@@ -1,10 +1,7 @@
 //! The open connection, the conversation that a check has on it, and the closing handshake.
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use quorate_proto::{
-    Failure, FailureKind, Micros, Phase, Timings, limits as protocol,
-    outcome::{RoundTrips, cut},
-};
+use quorate_proto::{Failure, FailureKind, Micros, Phase, Timings, outcome::RoundTrips};
 use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -21,7 +18,6 @@ use super::{
     frames,
     plan::Plan,
     progress::Progress,
-    quote,
     transport::Transport,
 };
 use crate::{
@@ -66,7 +62,7 @@ impl Socket {
         // A server that closes in the middle says why before it does: what it said is worth more than the broken pipe.
         for _ in 0..limits::FRAMES_SKIPPED_MAX {
             match self.stream.next().await {
-                Some(Ok(Message::Close(frame))) => return Err(self.closed(frame)),
+                Some(Ok(Message::Close(frame))) => return Err(self.closed(frame.as_ref())),
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => break,
             }
@@ -82,7 +78,7 @@ impl Socket {
             Some(Ok(Message::Pong(payload))) => Ok(Received::Pong(payload)),
             // `Frame` is never read, only written.
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(Received::Ping),
-            Some(Ok(Message::Close(frame))) => Err(self.closed(frame)),
+            Some(Ok(Message::Close(frame))) => Err(self.closed(frame.as_ref())),
             Some(Err(error)) => Err(self.broken(&error)),
             None => Err(self.broken(&tungstenite::Error::ConnectionClosed)),
         }
@@ -93,21 +89,8 @@ impl Socket {
         classify::websocket(error)
     }
 
-    /// What a close frame says.
-    fn closed(&self, frame: Option<CloseFrame>) -> Seen {
-        let (code, reason) = match &frame {
-            None => (1005, String::new()),
-            Some(frame) => (u16::from(frame.code), quote::quote(&frame.reason)),
-        };
-        // The library puts 1002 in place of a code that must not be sent.
-        let sent = self.stream.get_ref().close_code_received().filter(|_| code == 1002).unwrap_or(code);
-        let reason = if sent == code { cut(reason, protocol::CLOSE_REASON_BYTES_MAX) } else { String::new() };
-        let said = match (frame.is_some(), reason.is_empty()) {
-            (false, _) => "the close frame has no code".to_owned(),
-            (true, true) => "the close frame gives no reason".to_owned(),
-            (true, false) => format!("the close frame says: {reason}"),
-        };
-        (FailureKind::Closed { code: sent, reason }, said)
+    fn closed(&self, frame: Option<&CloseFrame>) -> Seen {
+        classify::closed(frame, self.stream.get_ref().close_code_received())
     }
 
     /// The closing handshake: says goodbye, and waits a little for the server's. Whether it comes does not decide anything.
@@ -136,6 +119,11 @@ impl Socket {
         progress.leave();
     }
 
+    /// The connection alone, for one who takes it from here.
+    pub(crate) fn into_stream(self) -> WebSocketStream<Transport> {
+        self.stream
+    }
+
     /// Says goodbye without waiting for anything, so that a check that failed is not one more 1006 in the server's own
     /// statistics; and a server that broke the framing rules is told which (RFC 6455 section 7.1.7).
     pub(crate) fn part(mut self) {
@@ -144,6 +132,7 @@ impl Socket {
 }
 
 /// A frame that came. Control frames but the close frame are answered by the library.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     Data(Bytes),
     Ping,
@@ -179,6 +168,16 @@ impl Exchange {
             self.converse(socket).await?;
         }
         Ok(())
+    }
+
+    /// The hello alone.
+    pub(crate) async fn greet(&mut self, socket: &mut Socket) -> Result<(), Failure> {
+        self.converse(socket).await
+    }
+
+    /// The conversation, for one who goes on with it.
+    pub(crate) fn into_conversation(self) -> Conversation {
+        self.conversation
     }
 
     /// The failure of a deadline that came before the end of the exchange.

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::{framing::Framing, turns::Turns};
+use super::{framing::Framing, tcp::Delivery, turns::Turns};
 
 /// An open connection that counts what it receives, and watches the frames in it.
 pub(crate) struct Transport {
@@ -57,6 +57,18 @@ impl Transport {
     /// 1006) by its own; people want to know the real one.
     pub(crate) fn close_code_received(&self) -> Option<u16> {
         self.framing.as_ref()?.close_code()
+    }
+
+    /// What the kernel knows of what was sent, where it tells.
+    pub(crate) fn delivery(&self) -> Option<Delivery> {
+        Delivery::of(self.tcp())
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(turns) => turns.tcp(),
+            Stream::Tls(tls) => tls.get_ref().0.tcp(),
+        }
     }
 
     fn fault(&self) -> Option<io::Error> {

@@ -1,21 +1,28 @@
-//! The agent's state, and what each happening does to it. Nothing here waits.
+//! The agent's state, and what each happening does to it. Nothing here waits, but for the stop.
+
+use std::sync::Arc;
 
 use quorate_proto::{
-    CheckResult, Micros, WallMicros,
+    Micros, Outcome, WallMicros,
+    canary::CanaryEvent,
     frame::{Health, Welcome},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
+    canaries::Canaries,
     checks::{Checks, Confirmation, Finished},
+    monitors::Monitors,
     sooner,
 };
 use crate::{
+    canary::Report,
     clock::{self, Tick},
     health::{Facts, Vitals},
     limits,
+    probe::Prober,
     schedule::{Moment, Schedule},
-    sign::{Circumstances, Signed, Signer},
+    sign::{Circumstances, Entry, Signed, Signer},
     spool::Spool,
     state::Assigned,
     uplink::Event,
@@ -23,6 +30,8 @@ use crate::{
 
 pub(super) struct Agent {
     pub(super) checks: Checks,
+    pub(super) canaries: Canaries,
+    monitors: Monitors,
     schedule: Schedule,
     signer: Signer,
     spool: Spool,
@@ -40,7 +49,8 @@ impl Agent {
     pub(super) fn new(
         signer: Signer,
         spool: Spool,
-        checks: Checks,
+        prober: &Arc<Prober>,
+        canaries: Canaries,
         report: watch::Sender<Health>,
         keep: watch::Sender<Assigned>,
         assigned: Assigned,
@@ -49,7 +59,9 @@ impl Agent {
         let mut schedule = Schedule::default();
         schedule.set(assigned.revision, assigned.assignments, moment);
         let mut agent = Self {
-            checks,
+            checks: Checks::new(Arc::clone(prober)),
+            canaries,
+            monitors: Monitors::new(Arc::clone(prober)),
             schedule,
             signer,
             spool,
@@ -61,6 +73,7 @@ impl Agent {
             spool_failing: false,
             skipped: 0,
         };
+        agent.take_up_monitors();
         agent.tell_health(false);
         agent
     }
@@ -71,8 +84,10 @@ impl Agent {
         while self.checks.has_room()
             && let Some(due) = self.schedule.take_due(moment)
         {
-            self.vitals.started(due.lag);
-            self.checks.start(due.spec, due.revision);
+            if let Some(monitor) = self.monitors.get(&due.spec.id) {
+                self.vitals.started(due.lag);
+                self.checks.start(Arc::clone(monitor), due.revision);
+            }
         }
         if self.signer.deadline().is_some_and(|deadline| deadline <= moment.tick) {
             self.flush(moment);
@@ -101,11 +116,11 @@ impl Agent {
                 self.assignments_changed();
             }
             Event::Confirm { monitor, request } => {
-                let Some(spec) = self.schedule.spec(&monitor) else {
+                let Some(prepared) = self.monitors.get(&monitor) else {
                     tracing::debug!(%monitor, request, "asked to confirm a monitor that is not assigned");
                     return;
                 };
-                let confirmation = self.checks.confirm(spec, self.schedule.revision(), request);
+                let confirmation = self.checks.confirm(prepared, self.schedule.revision(), request);
                 match confirmation {
                     Confirmation::Started | Confirmation::Joined => {
                         tracing::debug!(%monitor, request, ?confirmation, "confirming");
@@ -120,12 +135,16 @@ impl Agent {
                 self.behind = true;
             }
             // The uplink ends with it, and says so.
-            Event::Revoked => self.schedule = Schedule::default(),
+            Event::Revoked => {
+                self.schedule = Schedule::default();
+                self.take_up_monitors();
+            }
         }
     }
 
     pub(super) fn handle_finished(&mut self, finished: Finished) {
-        let Finished { spec, kind, revision, checked } = finished;
+        let Finished { monitor, kind, revision, checked } = finished;
+        let spec = monitor.spec();
         if matches!(kind, quorate_proto::CheckKind::Scheduled) {
             self.schedule.finish(&spec.id);
         }
@@ -137,8 +156,21 @@ impl Agent {
             return;
         }
         let ended = checked.ended;
-        let result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
-        self.take(result, ended, revision);
+        let mut result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
+        if let Outcome::Failed(failure) = &mut result.outcome {
+            failure.canary_lives = self.canaries.lives(&spec.id);
+        }
+        self.take(Entry::Check(Box::new(result)), ended, revision);
+    }
+
+    /// Something happened to a canary.
+    pub(super) fn handle_report(&mut self, report: Report) {
+        let Report { number: _, result, at } = report;
+        tracing::debug!(monitor = %result.monitor, event = result.event.name(), "canary");
+        let is_assigned = self.schedule.spec(&result.monitor).is_some();
+        if is_assigned || matches!(result.event, CanaryEvent::Left { .. }) {
+            self.take(Entry::Canary(result), at, self.schedule.revision());
+        }
     }
 
     /// Ten times a second.
@@ -162,9 +194,16 @@ impl Agent {
         self.connected
     }
 
-    /// Starts no more checks, gives up those under way, and signs what there is.
-    pub(super) fn stop(&mut self) {
+    /// Starts no more checks, gives up those under way, closes canaries, and signs what there is.
+    pub(super) async fn stop(&mut self) {
         self.checks.abort();
+        self.canaries.leave();
+        let leaving = async {
+            while let Some(report) = self.canaries.last().await {
+                self.handle_report(report);
+            }
+        };
+        let _ = timeout(limits::CANARIES_LEAVE_WITHIN.into(), leaving).await;
         self.schedule = Schedule::default();
         self.flush(now());
     }
@@ -193,21 +232,28 @@ impl Agent {
         self.flush(Moment { tick: clock::tick(), wall });
     }
 
+    /// The schedule has other monitors than before.
+    fn take_up_monitors(&mut self) {
+        self.monitors.set(self.schedule.specs());
+        self.canaries.set(self.monitors.iter());
+    }
+
     fn assignments_changed(&mut self) {
+        self.take_up_monitors();
         let assignments = self.schedule.assignments().collect();
         let _ = self.keep.send(Assigned { revision: self.schedule.revision(), assignments });
         // At once: until the aggregator knows of the revision, this agent has no vote.
         self.tell_health(false);
     }
 
-    fn take(&mut self, result: CheckResult, ended: Tick, revision: u64) {
-        if !result.is_within_limits() {
-            tracing::error!(monitor = %result.monitor, "a result is above its bounds and is dropped");
+    fn take(&mut self, entry: Entry, at: Tick, revision: u64) {
+        if !entry.is_within_limits() {
+            tracing::error!(monitor = %entry.monitor(), "a result is above its bounds and is dropped");
             return;
         }
         let moment = now();
         let circumstances = Circumstances { revision, behind: self.behind };
-        let signed = self.signer.push(result, ended, circumstances, moment.tick, moment.wall);
+        let signed = self.signer.push(entry, at, circumstances, moment.tick, moment.wall);
         self.spool(signed);
     }
 
@@ -228,6 +274,8 @@ impl Agent {
         let facts = Facts {
             revision: self.schedule.revision(),
             monitors: self.schedule.len(),
+            canaries: self.canaries.open(),
+            canaries_without: self.canaries.without(),
             spool: self.spool.standing(),
         };
         self.report.send_replace(self.vitals.report(facts, regular));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc
 
 use futures_util::FutureExt as _;
 use quorate_proto::{
-    CheckKind, Failure, FailureKind, Micros, MonitorId, MonitorSpec, Outcome, Phase, Timings, WallMicros,
+    CheckKind, Failure, FailureKind, Micros, MonitorId, Outcome, Phase, Timings, WallMicros,
 };
 use tokio::{
     task::JoinSet,
@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     clock::{self, Tick},
     limits,
-    probe::{Checked, Facts, Prober},
+    probe::{Checked, Facts, Prepared, Prober},
 };
 
 /// All checks under way.
@@ -28,7 +28,7 @@ pub(super) struct Checks {
 
 /// A check that is over.
 pub(super) struct Finished {
-    pub(super) spec: Arc<MonitorSpec>,
+    pub(super) monitor: Arc<Prepared>,
     pub(super) kind: CheckKind,
     /// The revision of the assignments when it started.
     pub(super) revision: u64,
@@ -55,21 +55,22 @@ impl Checks {
         self.scheduled < limits::CHECKS_CONCURRENT_MAX
     }
 
-    pub(super) fn start(&mut self, spec: Arc<MonitorSpec>, revision: u64) {
+    pub(super) fn start(&mut self, monitor: Arc<Prepared>, revision: u64) {
         self.scheduled += 1;
-        self.spawn(spec, CheckKind::Scheduled, revision, None, Micros::ZERO);
+        self.spawn(monitor, CheckKind::Scheduled, revision, None, Micros::ZERO);
     }
 
-    pub(super) fn confirm(&mut self, spec: &Arc<MonitorSpec>, revision: u64, request: u64) -> Confirmation {
-        if self.confirming.contains_key(&spec.id) {
+    pub(super) fn confirm(&mut self, monitor: &Arc<Prepared>, revision: u64, request: u64) -> Confirmation {
+        let id = &monitor.spec().id;
+        if self.confirming.contains_key(id) {
             return Confirmation::Joined;
         }
         if self.confirming.len() >= limits::CONFIRMATIONS_CONCURRENT_MAX {
             return Confirmation::Crowded;
         }
-        self.confirming.insert(spec.id.clone(), request);
+        self.confirming.insert(id.clone(), request);
         let kind = CheckKind::Confirming { request, attempt: 1 };
-        self.spawn(Arc::clone(spec), kind, revision, None, Micros::ZERO);
+        self.spawn(Arc::clone(monitor), kind, revision, None, Micros::ZERO);
         Confirmation::Started
     }
 
@@ -98,22 +99,22 @@ impl Checks {
     }
 
     fn settle(&mut self, finished: &Finished) {
-        let Finished { spec, kind, revision, checked } = finished;
+        let Finished { monitor, kind, revision, checked } = finished;
         match kind {
             CheckKind::Scheduled => self.scheduled = self.scheduled.saturating_sub(1),
             CheckKind::Confirming { request, attempt: 1 } if checked.outcome != Outcome::Passed => {
                 let kind = CheckKind::Confirming { request: *request, attempt: 2 };
-                self.spawn(Arc::clone(spec), kind, *revision, checked.address, limits::CONFIRM_PAUSE);
+                self.spawn(Arc::clone(monitor), kind, *revision, checked.address, limits::CONFIRM_PAUSE);
             }
             CheckKind::Confirming { .. } => {
-                self.confirming.remove(&spec.id);
+                self.confirming.remove(&monitor.spec().id);
             }
         }
     }
 
     fn spawn(
         &mut self,
-        spec: Arc<MonitorSpec>,
+        monitor: Arc<Prepared>,
         kind: CheckKind,
         revision: u64,
         avoid: Option<IpAddr>,
@@ -125,22 +126,23 @@ impl Checks {
             if pause > Micros::ZERO {
                 sleep(pause.into()).await;
             }
-            let checked = check(&prober, &spec, avoid).await;
-            Finished { spec, kind, revision, checked }
+            let checked = check(&prober, &monitor, avoid).await;
+            Finished { monitor, kind, revision, checked }
         });
     }
 }
 
 /// One check, with a second deadline around the probe's own, and without a way to take the agent down.
-async fn check(prober: &Prober, spec: &MonitorSpec, avoid: Option<IpAddr>) -> Checked {
+async fn check(prober: &Prober, monitor: &Prepared, avoid: Option<IpAddr>) -> Checked {
     let (started, started_at) = (clock::tick(), clock::wall());
-    let within = Duration::from(spec.timeout + limits::CHECK_GRACE);
-    let checked = AssertUnwindSafe(timeout(within, prober.check(spec, avoid))).catch_unwind().await;
+    let within = Duration::from(monitor.spec().timeout + limits::CHECK_GRACE);
+    let checked =
+        AssertUnwindSafe(timeout(within, prober.check_prepared(monitor, avoid))).catch_unwind().await;
     match checked {
         Ok(Ok(checked)) => checked,
         Ok(Err(_)) => fault("the check did not end by its deadline", started, started_at),
         Err(_) => {
-            tracing::error!(monitor = %spec.id, "a check panicked");
+            tracing::error!(monitor = %monitor.spec().id, "a check panicked");
             fault("the check panicked", started, started_at)
         }
     }

@@ -1,10 +1,13 @@
 //! The agent with its real probe and spool, against sockets of this machine; without an aggregator.
 
+mod canaries;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use quorate_proto::{
     AggregatorKey, Assignment, BootEpoch, CheckKind, CheckResult, FailureKind, MonitorSpec, Outcome,
     SignedUnit, SigningKey, Slot, WallMicros,
+    canary::CanaryResult,
     frame::{AckVerdict, Health},
     unit::Content,
 };
@@ -52,11 +55,17 @@ struct World {
     health: watch::Receiver<Health>,
     kept: watch::Receiver<Assigned>,
     results: Vec<CheckResult>,
+    canaries: Vec<CanaryResult>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with_places(100)
+    }
+
+    /// A world with room for so many canaries.
+    fn with_places(places: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(SigningKey::generate().unwrap());
         let aggregator = AggregatorKey([7; 32]);
@@ -73,26 +82,34 @@ impl World {
             nameservers: Nameservers::default(),
             proxy: None,
         };
-        let checks = Checks::new(Arc::new(Prober::new(prober).unwrap()));
+        let prober = Arc::new(Prober::new(prober).unwrap());
+        let canaries = Canaries::new(Arc::clone(&prober), places);
         let (report, health) = watch::channel(Health::default());
         let (keep, kept) = watch::channel(Assigned::default());
         let signer = Signer::new(key, aggregator, BootEpoch(1));
-        let agent = Agent::new(signer, spool, checks, report, keep, Assigned::default());
-        Self { agent, parcels, health, kept, results: Vec::new(), _folder: folder }
+        let agent = Agent::new(signer, spool, &prober, canaries, report, keep, Assigned::default());
+        let (results, canaries) = (Vec::new(), Vec::new());
+        Self { agent, parcels, health, kept, results, canaries, _folder: folder }
     }
 
     /// Works until the results so far are enough.
     async fn until(&mut self, enough: impl Fn(&[CheckResult]) -> bool) {
+        self.work_until(|results, _| enough(results)).await;
+    }
+
+    async fn work_until(&mut self, enough: impl Fn(&[CheckResult], &[CanaryResult]) -> bool) {
         let work = async {
-            while !enough(&self.results) {
+            while !enough(&self.results, &self.canaries) {
                 let wait = self.agent.step().map_or(Duration::from_secs(1), Duration::from);
                 tokio::select! {
                     finished = self.agent.checks.next() => self.agent.handle_finished(finished),
+                    report = self.agent.canaries.next() => self.agent.handle_report(report),
                     parcel = self.parcels.next() => {
                         self.parcels.settle(parcel.epoch, parcel.sequence, AckVerdict::Stored);
                         let unit = SignedUnit::parse(parcel.unit).unwrap();
                         let Content::Batch(batch) = unit.content().unwrap() else { panic!("a gap") };
                         self.results.extend(batch.results);
+                        self.canaries.extend(batch.canaries);
                     }
                     () = sleep(wait) => {}
                 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use quorate_proto::{
     Admission, Chains, CheckKind, Failure, FailureKind, Phase, Timings, codec, limits as protocol,
-    outcome::{RoundTrips, TlsFacts, UpgradeRefusal},
+    outcome::{AddressResult, RoundTrips, SilentDrop, TlsFacts, UpgradeRefusal},
     verify,
 };
 
@@ -53,7 +53,11 @@ impl World {
     }
 
     fn push(&mut self, result: CheckResult, circumstances: Circumstances, now: Tick) -> Option<BatchBody> {
-        let signed = self.signer.push(result, now, circumstances, now, WallMicros(5)).unwrap();
+        self.push_entry(Entry::Check(Box::new(result)), circumstances, now)
+    }
+
+    fn push_entry(&mut self, entry: Entry, circumstances: Circumstances, now: Tick) -> Option<BatchBody> {
+        let signed = self.signer.push(entry, now, circumstances, now, WallMicros(5)).unwrap();
         signed.map(|signed| self.read(signed))
     }
 
@@ -70,7 +74,7 @@ impl World {
         };
         self.chains.advance(&unit);
         let Content::Batch(batch) = unit.into_inner().content else { panic!("not a batch") };
-        assert_eq!(batch.results.len() as u32, signed.results);
+        assert_eq!(batch.entries() as u32, signed.results);
         batch
     }
 }
@@ -178,13 +182,102 @@ prop_compose! {
     }
 }
 
+fn any_entry() -> impl Strategy<Value = Entry> {
+    (any_result(), 0..8_usize, any::<[u64; 4]>()).prop_map(|(result, which, numbers)| {
+        let failure = result.failure().cloned().unwrap();
+        let [open_for, heartbeats, quiet_for, more] = numbers;
+        let (open_for, quiet_for) = (Micros(open_for), Micros(quiet_for));
+        let trips = RoundTrips {
+            count: more as u32,
+            min: open_for,
+            p50: quiet_for,
+            max: open_for,
+            jitter: quiet_for,
+        };
+        let (monitor, at, age) = (result.monitor.clone(), result.started_at, result.age);
+        let event = match which {
+            0 => CanaryEvent::Opened {
+                took: open_for,
+                after: Some(quiet_for),
+                failed_attempts: more as u32,
+                tls: result.tls,
+            },
+            1 => CanaryEvent::NotOpened { failure },
+            2 => CanaryEvent::Alive { open_for, heartbeats, round_trips: Some(trips) },
+            3 => CanaryEvent::Ended { open_for, heartbeats, quiet_for, failure },
+            4 => CanaryEvent::Left { open_for },
+            5 | 6 => {
+                let finding = if which == 5 {
+                    IdleFinding::Cut { survived: open_for, cut: quiet_for, failure }
+                } else {
+                    IdleFinding::NotWithin(open_for)
+                };
+                return Entry::IdleTimeout(IdleTimeoutResult { monitor, at, age, finding });
+            }
+            _ => return Entry::Check(Box::new(result)),
+        };
+        Entry::Canary(CanaryResult { monitor, at, age, address: result.address, event })
+    })
+}
+
 proptest! {
     #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn no_result_is_larger_than_reckoned(result in any_result()) {
-        let encoded = codec::encode(&result, usize::MAX).unwrap().len();
-        let reckoned = bytes_max_of(&result);
+    fn no_entry_is_larger_than_reckoned(entry in any_entry()) {
+        let encoded = match &entry {
+            Entry::Check(result) => codec::encode(result, usize::MAX),
+            Entry::Canary(result) => codec::encode(result, usize::MAX),
+            Entry::IdleTimeout(result) => codec::encode(result, usize::MAX),
+        };
+        let (encoded, reckoned) = (encoded.unwrap().len(), bytes_max_of(&entry));
         prop_assert!(encoded <= reckoned && reckoned <= encoded + limits::RESULT_BYTES_FIXED);
     }
+}
+
+fn canary(event: CanaryEvent) -> Entry {
+    let (monitor, at) = ("shop".parse().unwrap(), WallMicros(1));
+    Entry::Canary(CanaryResult { monitor, at, age: Micros::ZERO, address: None, event })
+}
+
+#[test]
+fn the_end_of_a_canary_does_not_wait_and_the_rest_does() {
+    let failure = || Failure::new(FailureKind::SilentDrop(SilentDrop::Stuck), Phase::Exchange, "");
+    let open_for = Micros(7);
+    for (event, waits) in [
+        (CanaryEvent::Opened { took: open_for, after: None, failed_attempts: 0, tls: None }, true),
+        (CanaryEvent::Alive { open_for, heartbeats: 1, round_trips: None }, true),
+        (CanaryEvent::Left { open_for }, true),
+        (CanaryEvent::NotOpened { failure: failure() }, false),
+        (CanaryEvent::Ended { open_for, heartbeats: 1, quiet_for: open_for, failure: failure() }, false),
+    ] {
+        let mut world = World::new();
+        assert_eq!(world.push_entry(canary(event.clone()), LIVE, millis(10)), None);
+        let due = if waits { millis(10).after(limits::BATCH_WINDOW) } else { millis(10) };
+        assert_eq!(world.signer.deadline(), Some(due), "{event:?}");
+        let batch = world.flush(millis(40)).unwrap();
+        assert_eq!((batch.canaries.len(), batch.results.len()), (1, 0));
+        assert_eq!((batch.canaries[0].age, &batch.canaries[0].event), (Micros::from_millis(30), &event));
+    }
+}
+
+#[test]
+fn entries_of_all_kinds_share_a_batch_and_its_bound() {
+    let mut world = World::new();
+    let finding = IdleFinding::NotWithin(Micros(1));
+    let (monitor, at) = ("shop".parse().unwrap(), WallMicros(1));
+    let idle = IdleTimeoutResult { monitor, at, age: Micros::ZERO, finding };
+    let kinds = [
+        Entry::Check(Box::new(passed())),
+        canary(CanaryEvent::Left { open_for: Micros(1) }),
+        Entry::IdleTimeout(idle),
+    ];
+    for entry in kinds.iter().cycle().take(BATCH_RESULTS_MAX) {
+        assert_eq!(world.push_entry(entry.clone(), LIVE, millis(1)), None);
+    }
+    let batch = world.push(passed(), LIVE, millis(1)).unwrap();
+    assert_eq!(
+        (batch.entries(), batch.canaries.len(), batch.idle_timeouts.len()),
+        (BATCH_RESULTS_MAX, 85, 85)
+    );
 }

@@ -101,6 +101,7 @@ fn monitor(
     let Said { url, dialogue, canary } = said(section, presets, endpoint.url, rules.timeout);
     let idle_search = idle_search(section);
     let restart_budget = section.get("restart_budget").and_then(|item| span(&item, RESTART_BUDGET_BOUNDS));
+    let restart_budget = restart_budget.unwrap_or(RESTART_BUDGET);
     let certificate_warning = certificate_warning(section);
     let heard_by = heard_by(section, channels);
     let policy = Policy {
@@ -110,7 +111,7 @@ fn monitor(
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
-        restart_budget: restart_budget.unwrap_or(RESTART_BUDGET),
+        restart_budget,
         revision: 0,
     };
     check_policy(section, &policy);
@@ -149,7 +150,7 @@ fn monitor(
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
-        restart_budget: restart_budget.unwrap_or(RESTART_BUDGET),
+        restart_budget,
         certificate_warning,
         channels: heard_by,
     })

@@ -15,6 +15,7 @@ pub(super) const OF_EVERY_CHECK: [&str; 3] = template::BUILT_IN;
 pub(super) fn check(section: &Section<'_>, hello: &[Step], steps: &[Step], replies: &[Reply]) {
     let captured = hello.iter().chain(steps).flat_map(Step::captures).map(|capture| capture.name.as_str());
     let known: Vec<&str> = captured.chain(OF_EVERY_CHECK).collect();
+    note_spaces(section, hello, steps, &known);
     for (place, fault) in template::faults(hello, steps, replies) {
         let (wanted, found) = match fault {
             TemplateFault::NotCaptured(name) if known.contains(&name.as_str()) => {
@@ -35,6 +36,24 @@ pub(super) fn check(section: &Section<'_>, hello: &[Step], steps: &[Step], repli
         };
         note(section, place, wanted, format!("{{{{{found}}}}}"));
     }
+}
+
+/// `{{ nonce }}`, as other template languages write it, is plain text here, and surely not meant so.
+fn note_spaces(section: &Section<'_>, hello: &[Step], steps: &[Step], known: &[&str]) {
+    let of = |place: fn(usize) -> Place, steps: &[Step]| {
+        for (index, step) in steps.iter().enumerate() {
+            for (text, name) in
+                step.texts().iter().flat_map(|text| known.iter().map(move |name| (text, name)))
+            {
+                let spaced = format!("{{{{ {name} }}}}");
+                if text.contains(&spaced) {
+                    note(section, place(index), format!("{{{{{name}}}}} without spaces"), spaced);
+                }
+            }
+        }
+    };
+    of(Place::Hello, hello);
+    of(Place::Step, steps);
 }
 
 fn note(section: &Section<'_>, place: Place, wanted: String, found: String) {

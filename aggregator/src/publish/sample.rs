@@ -312,6 +312,8 @@ fn agent(region: &str) -> AgentView {
         results_dropped: 0,
         records_torn: 0,
         spool_failing: false,
+        canaries: 3,
+        canaries_without: 0,
     };
     let connected = region != "us-west";
     AgentView {

@@ -139,6 +139,8 @@ fn frames_of_agents() {
             field("results_dropped", &health.results_dropped),
             field("records_torn", &health.records_torn),
             field("spool_failing", &health.spool_failing),
+            field("canaries", &health.canaries),
+            field("canaries_without", &health.canaries_without),
         ],
     );
     let upload: Upload = samples::upload();

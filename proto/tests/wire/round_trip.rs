@@ -133,7 +133,8 @@ fn agent_control() -> impl Strategy<Value = AgentControl> {
         epoch: BootEpoch(epoch),
         revision,
     });
-    let health = any::<(u32, [u64; 8], bool)>().prop_map(|(monitors, numbers, spool_failing)| {
+    let health = any::<([u32; 3], [u64; 8], bool)>().prop_map(|(counts, numbers, spool_failing)| {
+        let [monitors, canaries, canaries_without] = counts;
         let [revision, checks, loop_lag, lag, spool_units, spool_bytes, results_dropped, records_torn] =
             numbers;
         Health {
@@ -147,6 +148,8 @@ fn agent_control() -> impl Strategy<Value = AgentControl> {
             results_dropped,
             records_torn,
             spool_failing,
+            canaries,
+            canaries_without,
         }
     });
     prop_oneof![hello.prop_map(AgentControl::Hello), health.prop_map(AgentControl::Health)]

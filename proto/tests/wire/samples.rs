@@ -311,6 +311,8 @@ pub(super) fn health() -> Health {
         results_dropped: 0,
         records_torn: 1,
         spool_failing: true,
+        canaries: 30,
+        canaries_without: 2,
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use quorate::config::{Environment, parse};
 use quorate_agent::{
     egress::Egress,
+    limits::BEAT,
     probe::{Nameservers, Options, Prober},
 };
 use quorate_proto::{MonitorSpec, Outcome};
@@ -44,9 +45,16 @@ pub(super) enum Client {
     Ours(Box<Prober>, Box<MonitorSpec>),
 }
 
-/// One thread, as in the agent.
+/// One thread that has a beat, as in the agent: without one, every shorter timer wakes the thread that sets it.
 pub(super) fn runtime() -> Result<Runtime> {
-    Ok(Builder::new_current_thread().enable_all().build()?)
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.spawn(async {
+        let mut beat = tokio::time::interval(BEAT.into());
+        loop {
+            beat.tick().await;
+        }
+    });
+    Ok(runtime)
 }
 
 impl Client {
@@ -75,7 +83,12 @@ impl Client {
 
 pub(super) fn prober() -> Result<Prober> {
     let region = Some("eu-west".parse()?);
-    Ok(Prober::new(Options { egress: Egress::Private, region, nameservers: Nameservers::System })?)
+    Ok(Prober::new(Options {
+        egress: Egress::Private,
+        region,
+        nameservers: Nameservers::System,
+        proxy: None,
+    })?)
 }
 
 /// A monitor as a user writes it: a JSON ping with a nonce, and a reply that must contain it.

@@ -3,10 +3,15 @@
 use std::{io, sync::Arc};
 
 use anyhow::Result;
+use quorate_agent::{
+    egress::Egress,
+    probe::{Nameservers, Options, Prober},
+};
 use quorate_proto::{Matcher, Micros, MonitorSpec, Phase, Step};
 use rustls::ServerConfig;
 
 use super::{
+    names::{Answers, nameserver},
     peer::{Peer, Play, Server},
     records::{Authority, authority},
 };
@@ -53,12 +58,24 @@ pub(crate) struct Behaviour {
     timeout: Micros,
     is_secure: bool,
     behind: Option<fn(&Authority) -> Arc<ServerConfig>>,
+    names: Option<Answers>,
 }
 
 /// A behaviour on a plain connection, against a probe that wants the upgrade alone.
 pub(crate) fn behaviour(name: &'static str, found: &'static str, phase: Phase, play: Play) -> Behaviour {
     let (wants, timeout) = (Wants::Nothing, SHORT);
-    Behaviour { name, found, phase, play, wants, timeout, is_secure: false, behind: None, crossing: None }
+    Behaviour {
+        name,
+        found,
+        phase,
+        play,
+        wants,
+        timeout,
+        is_secure: false,
+        behind: None,
+        crossing: None,
+        names: None,
+    }
 }
 
 impl Behaviour {
@@ -108,12 +125,29 @@ impl Behaviour {
         self.secure()
     }
 
+    /// The server has a name, and this nameserver.
+    pub(crate) fn named_by(mut self, answers: Answers) -> Self {
+        self.names = Some(answers);
+        self
+    }
+
+    /// A probe for it, where the usual one does not do.
+    pub(crate) fn prober(&self) -> Result<Option<Prober>> {
+        let Some(answers) = self.names else { return Ok(None) };
+        let nameservers = Nameservers::Explicit(vec![nameserver(answers)?]);
+        Ok(Some(Prober::new(Options { egress: Egress::Private, region: None, nameservers, proxy: None })?))
+    }
+
     /// Starts the server, and gives what is to be checked.
     pub(crate) fn start(&self) -> Result<(Server, MonitorSpec)> {
         let server = Server::start(self.play, self.behind.map(|configuration| configuration(authority())))?;
         let scheme = if self.is_secure { "wss" } else { "ws" };
         let mut spec = monitor(&format!("{scheme}://localhost:{}/", server.address.port()), self.timeout)?;
-        spec.connect_to = Some(server.address.to_string());
+        if self.names.is_some() {
+            spec.url = "ws://hostile.example:1/".to_owned();
+        } else {
+            spec.connect_to = Some(server.address.to_string());
+        }
         spec.ca_pem = self.is_secure.then(|| authority().pem.clone());
         spec.steps = self.wants.steps();
         Ok((server, spec))

@@ -47,12 +47,13 @@ impl Bench {
         Ok(Self { runtime, prober, neighbour, _echo: echo })
     }
 
-    /// Makes a check on its own.
-    pub(crate) fn alone(&self, spec: &MonitorSpec) -> Result<Cost> {
+    /// Makes a check on its own, with another probe where one is given.
+    pub(crate) fn alone(&self, prober: Option<&Prober>, spec: &MonitorSpec) -> Result<Cost> {
+        let prober = prober.unwrap_or(&self.prober);
         let deadline = Deadline::in_span(spec.timeout);
         let mut found = None;
         let memory = allocation_counter::measure(|| {
-            found = Some(self.runtime.block_on(self.prober.check(spec, None)));
+            found = Some(self.runtime.block_on(prober.check(spec, None)));
         });
         let checked = found.context("nothing was found")?;
         Ok(Cost { checked, late_ms: deadline.late_ms(), held_bytes: memory.bytes_max })
@@ -60,11 +61,12 @@ impl Bench {
 
     /// Makes a check while good checks are made beside it, at least a few of them. Gives the longest span, in milliseconds,
     /// that one of those took beyond what the machine kept from it.
-    pub(crate) fn in_company(&self, spec: &MonitorSpec) -> (Cost, f64) {
+    pub(crate) fn in_company(&self, prober: Option<&Prober>, spec: &MonitorSpec) -> (Cost, f64) {
+        let prober = prober.unwrap_or(&self.prober);
         let deadline = Deadline::in_span(spec.timeout);
         let late_ms = Cell::new(None);
         let hostile = async {
-            let checked = self.prober.check(spec, None).await;
+            let checked = prober.check(spec, None).await;
             late_ms.set(Some(deadline.late_ms()));
             checked
         };

@@ -113,6 +113,9 @@ mod tests {
         assert_eq!(stream(&io::ErrorKind::UnexpectedEof.into()).0, FailureKind::Dropped);
         let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
         assert_eq!(stream(&tls).0, FailureKind::TlsHandshake);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::InternalError);
+        let alert = io::Error::new(io::ErrorKind::InvalidData, alert);
+        assert_eq!(stream(&alert).0, FailureKind::TlsAlert(80));
     }
 
     /// Linux's numbers, so that what the kernel says is what is tested.

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use quorate_proto::FailureKind;
+use quorate_proto::{FailureKind, limits as protocol, outcome::cut};
 use tokio_tungstenite::tungstenite::{
     self,
     error::{CapacityError, ProtocolError},
-    protocol::frame::coding::CloseCode,
+    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
 use super::{Seen, socket::stream};
@@ -50,6 +50,21 @@ pub(crate) fn websocket(error: &tungstenite::Error) -> Seen {
         | Error::Http(_)
         | Error::HttpFormat(_) => (FailureKind::AgentFault, format!("the WebSocket library: {error}")),
     }
+}
+
+/// A close frame of the server. `received` is the code that it bears: the library puts 1002 in place of a code that must
+/// not be sent.
+pub(crate) fn closed(frame: Option<&CloseFrame>, received: Option<u16>) -> Seen {
+    let (code, reason) =
+        frame.map_or((1005, String::new()), |frame| (u16::from(frame.code), quote(&frame.reason)));
+    let sent = received.filter(|_| code == 1002).unwrap_or(code);
+    let reason = if sent == code { cut(reason, protocol::CLOSE_REASON_BYTES_MAX) } else { String::new() };
+    let said = match (frame.is_some(), reason.is_empty()) {
+        (false, _) => "the close frame has no code".to_owned(),
+        (true, true) => "the close frame gives no reason".to_owned(),
+        (true, false) => format!("the close frame says: {reason}"),
+    };
+    (FailureKind::Closed { code: sent, reason }, said)
 }
 
 /// What a server is told whose frames made this error (RFC 6455 section 7.4.1).

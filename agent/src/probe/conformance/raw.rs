@@ -123,8 +123,7 @@ impl Raw {
     /// Sends bytes as they are.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.transport.write_all(bytes).await.map_err(|error| End::of(&error))?;
-        self.transport.flush().await.map_err(|error| End::of(&error))?;
-        Ok(())
+        self.transport.flush().await.map_err(|error| End::of(&error))
     }
 
     /// The next frame.

@@ -246,6 +246,7 @@ fn bad_sayings_get_their_faults() {
         "steps = [{ send = \"{{token}}\" }, { expect = { any = true }, capture = { token = \"/t\" } }]",
         &["steps[0]: wanted {{token}} only after the step that captures it, found {{token}}"],
     );
+    step("{ send = \"a {{ nonce }}\" }", ": wanted {{nonce}} without spaces, found {{ nonce }}");
     fault("samples = 101", &["samples: wanted a number of round trips from 1 to 100, found 101"]);
     fault(
         "samples = 2\nsteps = []",

@@ -1,0 +1,1 @@
+//! Searches against servers and paths with a known idle timeout.

@@ -1,0 +1,169 @@
+//! Canaries of the whole agent: what happens to them is signed and sent.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use quorate_proto::canary::{Canary, CanaryEvent, CanaryMode};
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
+
+use super::*;
+
+fn watched(id: &str, address: SocketAddr) -> Assignment {
+    let mut assignment = assignment(id, address);
+    // No check comes in between.
+    assignment.spec.interval = Micros::from_secs(3600);
+    let span = Micros::from_millis(500);
+    assignment.spec.canary = Some(Canary { heartbeat: span, grace: span * 20, mode: CanaryMode::Ping });
+    assignment
+}
+
+/// A server that answers pings; every client gets to see what is sent to the channel, a close frame or (none) an end
+/// without one.
+async fn held_server() -> (SocketAddr, watch::Receiver<usize>, tokio::sync::broadcast::Sender<Option<u16>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (count, counted) = watch::channel(0);
+    let (end, _) = tokio::sync::broadcast::channel::<Option<u16>>(8);
+    let ends = end.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            count.send_modify(|count| *count += 1);
+            let mut end = ends.subscribe();
+            tokio::spawn(async move {
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+                loop {
+                    tokio::select! {
+                        Some(Ok(_)) = socket.next() => {}
+                        Ok(Some(code)) = end.recv() => {
+                            let frame = CloseFrame { code: code.into(), reason: "bye".into() };
+                            let _ = socket.send(Message::Close(Some(frame))).await;
+                        }
+                        else => return,
+                    }
+                }
+            });
+        }
+    });
+    (address, counted, end)
+}
+
+fn names(canaries: &[CanaryResult]) -> Vec<&'static str> {
+    canaries.iter().map(|result| result.event.name()).collect()
+}
+
+#[tokio::test]
+async fn a_canary_is_opened_ends_and_is_opened_again() {
+    let mut world = World::new();
+    let (address, _, end) = held_server().await;
+    world.agent.handle_event(Event::Assigned { revision: 3, assignments: vec![watched("held", address)] });
+    world.work_until(|_, canaries| !canaries.is_empty()).await;
+    end.send(Some(1012)).unwrap();
+    world.work_until(|_, canaries| canaries.len() >= 3).await;
+    assert_eq!(names(&world.canaries), ["opened", "ended", "opened"]);
+    for result in &world.canaries {
+        assert_eq!((result.monitor.as_str(), result.address), ("held", Some(address.ip())));
+    }
+    let CanaryEvent::Ended { failure, .. } = &world.canaries[1].event else { panic!() };
+    assert_eq!(failure.kind, FailureKind::Closed { code: 1012, reason: "bye".into() });
+    let CanaryEvent::Opened { after, failed_attempts, .. } = &world.canaries[2].event else { panic!() };
+    assert_eq!((after.is_some(), *failed_attempts), (true, 0));
+    assert!(world.agent.canaries.lives(&"held".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn of_attempts_that_fail_the_first_is_told() {
+    let mut world = World::new();
+    let down = watched("down", nobody().await);
+    let (address, _, _end) = held_server().await;
+    world
+        .agent
+        .handle_event(Event::Assigned { revision: 3, assignments: vec![down, watched("up", address)] });
+    let started = clock::tick();
+    // Two attempts are over by then.
+    world.work_until(|_, _| clock::tick().since(started) > Micros::from_millis(2_500)).await;
+    let (mut down, mut up): (Vec<_>, Vec<_>) =
+        world.canaries.drain(..).partition(|result| result.monitor.as_str() == "down");
+    assert_eq!((names(&down), names(&up)), (vec!["not_opened"], vec!["opened"]));
+    let failure = down.pop().unwrap().event.failure().cloned().unwrap();
+    assert_eq!(failure.kind, FailureKind::ConnectionRefused);
+    assert!(up.pop().unwrap().event.failure().is_none());
+}
+
+#[tokio::test]
+async fn a_change_that_does_not_concern_a_connection_keeps_it() {
+    let mut world = World::new();
+    let (address, mut came, _end) = held_server().await;
+    let first = watched("held", address);
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![first.clone()] });
+    world.work_until(|_, canaries| !canaries.is_empty()).await;
+
+    let mut rarer = first.clone();
+    rarer.spec.interval = Micros::from_secs(1800);
+    rarer.spec.steps = vec![quorate_proto::Step::send("only checks say this")];
+    world.agent.handle_event(Event::Changed { revision: 2, changed: vec![rarer], removed: Vec::new() });
+    let mut other = first;
+    other.spec.url.push_str("other");
+    world.agent.handle_event(Event::Changed { revision: 3, changed: vec![other], removed: Vec::new() });
+    world.work_until(|_, canaries| canaries.len() >= 3).await;
+    let mut told = names(&world.canaries[1..]);
+    told.sort_unstable();
+    assert_eq!((told, *came.borrow_and_update()), (vec!["left", "opened"], 2));
+    assert!(world.agent.canaries.lives(&"held".parse().unwrap()), "whatever order they were told in");
+
+    let removed = vec!["held".parse().unwrap()];
+    world.agent.handle_event(Event::Changed { revision: 4, changed: Vec::new(), removed });
+    world.work_until(|_, canaries| canaries.len() >= 4).await;
+    assert_eq!(world.canaries[3].event.name(), "left");
+}
+
+#[tokio::test]
+async fn a_check_that_fails_says_that_the_canary_lives() {
+    let mut world = World::new();
+    let (address, mut came, end) = held_server().await;
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![watched("held", address)] });
+    world.work_until(|_, canaries| !canaries.is_empty()).await;
+    // Newcomers find nobody from here on: what is checked is another port, and what is held is kept.
+    let mut elsewhere = watched("held", address);
+    elsewhere.spec.steps = vec![quorate_proto::Step::expect(quorate_proto::Matcher::ANY, None)];
+    elsewhere.spec.timeout = Micros::from_millis(300);
+    world.agent.handle_event(Event::Changed { revision: 2, changed: vec![elsewhere], removed: Vec::new() });
+    for (request, lives) in [(1, true), (2, false)] {
+        world.results.clear();
+        world.confirm("held", request);
+        world.until(|results| !results.is_empty()).await;
+        let Outcome::Failed(failure) = &world.results[0].outcome else { panic!("{:?}", world.results) };
+        assert_eq!((&failure.kind, failure.canary_lives), (&FailureKind::ReplyTimeout, lives));
+        came.mark_unchanged();
+        if lives {
+            // Both attempts of the first request are over before the second.
+            world.until(|results| results.len() >= 2).await;
+            world.agent.canaries.leave();
+            world.work_until(|_, canaries| canaries.iter().any(|one| one.event.name() == "left")).await;
+        }
+    }
+    drop(end);
+}
+
+#[tokio::test]
+async fn a_stop_closes_canaries_and_tells() {
+    let mut world = World::new();
+    let (address, _, _end) = held_server().await;
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![watched("held", address)] });
+    world.work_until(|_, canaries| !canaries.is_empty()).await;
+    world.agent.stop().await;
+    world.work_until(|_, canaries| canaries.len() >= 2).await;
+    assert_eq!(names(&world.canaries), ["opened", "left"]);
+}
+
+#[tokio::test]
+async fn without_room_a_canary_is_not_opened_and_health_says_so() {
+    let mut world = World::with_places(1);
+    let (address, _, _end) = held_server().await;
+    let assignments = vec![watched("one", address), watched("two", address)];
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments });
+    world.work_until(|_, canaries| !canaries.is_empty()).await;
+    let removed = vec!["two".parse().unwrap()];
+    assert_eq!(world.health.borrow().canaries_without, 1);
+    world.agent.handle_event(Event::Changed { revision: 2, changed: Vec::new(), removed });
+    let health = world.health.borrow();
+    assert_eq!((health.canaries, health.canaries_without), (1, 0));
+}
