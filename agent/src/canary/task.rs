@@ -30,7 +30,7 @@ use crate::{
 
 /// What an agent tells a canary while it lives.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub struct Line {
     /// Tells one canary of a monitor from the next.
     number: u64,
     prepared: Mutex<Arc<Prepared>>,
@@ -40,22 +40,24 @@ pub(crate) struct Line {
 
 /// Something that happened to a canary.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     /// The number of its [`Line`].
-    pub(crate) number: u64,
+    pub number: u64,
     /// What happened; its age is for the signer.
-    pub(crate) result: CanaryResult,
+    pub result: CanaryResult,
     /// When.
-    pub(crate) at: Tick,
+    pub at: Tick,
 }
 
 /// What canaries share.
 #[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) prober: Arc<Prober>,
+pub struct Shared {
+    /// Opens their connections.
+    pub prober: Arc<Prober>,
     /// Attempts under way at once.
-    pub(crate) openings: Arc<Semaphore>,
-    pub(crate) reports: mpsc::Sender<Report>,
+    pub openings: Arc<Semaphore>,
+    /// Where they report to.
+    pub reports: mpsc::Sender<Report>,
 }
 
 /// A canary at work.
@@ -68,7 +70,8 @@ struct Watch {
 }
 
 impl Line {
-    pub(crate) fn new(number: u64, prepared: Arc<Prepared>) -> Self {
+    /// To one canary of a monitor that was made ready.
+    pub fn new(number: u64, prepared: Arc<Prepared>) -> Self {
         Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
     }
 
@@ -99,7 +102,7 @@ impl Line {
 }
 
 /// Holds a connection to a monitor's server, one after the other, until it is told to leave.
-pub(crate) async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
+pub async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
     let monitor = line.prepared().spec().id.clone();
     let attempts = Attempts::new(tick(), chance());
     let mut watch = Watch { shared, line, canary, monitor, attempts };
