@@ -85,7 +85,8 @@ impl Prober {
             (Ok(Ok(())), Some(Open { socket, exchange })) => {
                 let held = Held { stream: socket.into_stream(), unflushed: false };
                 let conversation = exchange.into_conversation();
-                return Ok(Opened { held, conversation, address, tls: None, took });
+                let tls = progress.facts.tls.as_ref().map(|seen| seen.facts);
+                return Ok(Opened { held, conversation, address, tls, took });
             }
             (Ok(Err(failure)), open) => {
                 part(open);
