@@ -65,6 +65,21 @@ pub fn node_ws_on(folder: &Path, address: &str, port: u16) -> Result<Process> {
     Ok(server)
 }
 
+/// A server on npm's `ws` that closes with `code` on SIGTERM, and refuses newcomers with 503 from SIGUSR2 on.
+///
+/// # Errors
+/// Where it does not start.
+pub fn node_lifecycle(folder: &Path, port: u16, code: u16) -> Result<Process> {
+    let mut command = Command::new("node");
+    command
+        .arg(script("ws_lifecycle.cjs"))
+        .args([port.to_string(), code.to_string()])
+        .env("QUORATE_TEST_CACHE", requirement::cache());
+    let server = Process::start(&format!("ws-lifecycle-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
 /// An echo server on PyPI's `websockets`.
 ///
 /// # Errors

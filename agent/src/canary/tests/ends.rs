@@ -138,13 +138,15 @@ async fn after_an_end_the_next_attempt_comes_at_once_and_then_ever_more_rarely()
     let mut pauses = Vec::new();
     while pauses.len() < 3 {
         let (result, at) = watched.next().await;
-        match result.event {
+        match &result.event {
             CanaryEvent::Opened { after, .. } => {
                 assert_eq!(after.is_some(), !ends.is_empty());
-                pauses.extend(after);
+                pauses.extend(*after);
             }
             CanaryEvent::Ended { .. } => ends.push(at),
-            other => panic!("{other:?}"),
+            CanaryEvent::NotOpened { .. } | CanaryEvent::Alive { .. } | CanaryEvent::Left { .. } => {
+                panic!("{result:?}")
+            }
         }
     }
     assert!(pauses[0] <= limits::CANARY_JITTER + Micros::from_secs(1), "{pauses:?}");
