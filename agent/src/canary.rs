@@ -26,3 +26,4 @@ mod tests;
 
 pub(crate) use self::concern::concerns_connection;
 pub use self::task::{Line, Report, Shared, hold};
+pub use crate::probe::held::Farewell;

@@ -159,8 +159,8 @@ pub const TURN_BYTES: usize = 64 * 1024;
 /// that drowns the reply in more than this is not answering.
 pub const FRAMES_SKIPPED_MAX: u32 = 1_000;
 
-/// Bytes that one check takes from a server after the upgrade, so that [`FRAMES_SKIPPED_MAX`] messages of
-/// [`MESSAGE_BYTES_MAX`] do not cost an agent a gigabyte of traffic every interval.
+/// Bytes that come while one step waits, so that [`FRAMES_SKIPPED_MAX`] messages of [`MESSAGE_BYTES_MAX`] do not cost an
+/// agent a gigabyte of traffic every interval.
 pub const RECEIVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Messages kept for a later step while a ping waits for its pong.
@@ -319,8 +319,20 @@ pub const CONFORMANCE_CONCURRENT: usize = 3;
 /// How long one of them waits for what the server does: ten round trips to the other side of the world.
 pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
 
+/// How long a server may take to end a connection on which it has answered a ping behind what it must refuse.
+pub const CONFORMANCE_LATE: Micros = Micros::from_millis(500);
+
 /// How often a listener notes how long it has listened.
 pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
+
+/// Columns of the graph of `--watch` that are remembered: the widest screen.
+pub const WATCH_COLUMNS_MAX: usize = 512;
+
+/// Round trips that the numbers of `--watch` are made of: a day of one a second, at eight bytes.
+pub const WATCH_SAMPLES_MAX: usize = 86_400;
+
+/// How often `--find-idle-timeout` says in a pipe that it goes on.
+pub const IDLE_SAY_INTERVAL: Micros = Micros::from_secs(30);
 
 // --- cost of a check
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod http;
 pub mod network;
 pub mod process;
+pub mod proxies;
 pub mod receiver;
 pub mod requirement;
 pub mod servers;

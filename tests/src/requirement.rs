@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -14,8 +14,28 @@ pub enum Requirement {
     NodeWs,
     /// Python with PyPI's `websockets`.
     PythonWebsockets,
+    /// Node.js with npm's `socket.io`.
+    SocketIo,
+    /// Node.js with npm's `graphql-ws`, `graphql` and `ws`.
+    GraphqlWs,
+    /// Node.js with npm's `stomp-broker-js`.
+    StompBroker,
+    /// The Ethereum node of npm's `@foundry-rs/anvil-linux-amd64`.
+    Anvil,
+    /// Python with PyPI's `aiosignalr`, in an environment of its own.
+    SignalR,
+    /// Ruby with Debian's `ruby-actioncable` and `puma`.
+    ActionCable,
+    /// Debian's mosquitto.
+    Mosquitto,
+    /// Debian's RabbitMQ.
+    RabbitMq,
     /// nginx.
     Nginx,
+    /// tinyproxy.
+    Tinyproxy,
+    /// Squid.
+    Squid,
     /// Prometheus' `promtool`.
     Promtool,
     /// Root with network namespaces.
@@ -47,12 +67,25 @@ pub fn available(test: &str, wanted: &[Requirement]) -> bool {
 impl Requirement {
     fn is_met(self) -> bool {
         match self {
-            Self::NodeWs => cache().join("node/node_modules/ws").is_dir() && runs("node", &["--version"]),
+            Self::NodeWs => has_node_modules(&["ws"]),
+            Self::SocketIo => has_node_modules(&["socket.io"]),
+            Self::GraphqlWs => has_node_modules(&["graphql-ws", "graphql", "ws"]),
+            Self::StompBroker => has_node_modules(&["stomp-broker-js"]),
+            Self::Anvil => runs(&crate::servers::anvil_program().to_string_lossy(), &["--version"]),
+            Self::SignalR => {
+                let python = cache().join("signalr/bin/python");
+                runs(&python.to_string_lossy(), &["-c", "import aiosignalr.server, aiohttp"])
+            }
+            Self::ActionCable => runs("ruby", &["-e", "require 'action_cable'; require 'puma'"]),
+            Self::Mosquitto => Path::new(crate::servers::MOSQUITTO).exists(),
+            Self::RabbitMq => Path::new(crate::servers::RABBITMQ).exists(),
             Self::PythonWebsockets => {
                 let python = cache().join("venv/bin/python");
                 runs(&python.to_string_lossy(), &["-c", "import websockets"])
             }
             Self::Nginx => runs(crate::servers::NGINX, &["-v"]),
+            Self::Tinyproxy => runs("tinyproxy", &["-v"]),
+            Self::Squid => runs(crate::proxies::SQUID, &["-v"]),
             Self::Promtool => runs("promtool", &["--version"]),
             Self::NetworkNamespaces => {
                 // Whether one can be made is only known by making one; its name is this process's own.
@@ -65,6 +98,11 @@ impl Requirement {
             Self::Tmpfs => runs("unshare", &["--mount", "sh", "-c", "mount -t tmpfs none /mnt"]),
         }
     }
+}
+
+fn has_node_modules(names: &[&str]) -> bool {
+    let folder = cache().join("node/node_modules");
+    names.iter().all(|name| folder.join(name).is_dir()) && runs("node", &["--version"])
 }
 
 fn runs(program: &str, arguments: &[&str]) -> bool {

@@ -56,7 +56,7 @@ pub struct Shared {
     pub prober: Arc<Prober>,
     /// Attempts under way at once.
     pub openings: Arc<Semaphore>,
-    /// Where they report to.
+    /// Where what happens to them is told.
     pub reports: mpsc::Sender<Report>,
 }
 
@@ -70,23 +70,24 @@ struct Watch {
 }
 
 impl Line {
-    /// To one canary of a monitor that was made ready.
+    /// For a canary on this monitor. The number tells one of its canaries from the next.
     pub fn new(number: u64, prepared: Arc<Prepared>) -> Self {
         Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
     }
 
     /// Gives it what is prepared for a specification that does not concern the open connection.
-    pub(crate) fn update(&self, prepared: Arc<Prepared>) {
+    pub fn update(&self, prepared: Arc<Prepared>) {
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
     /// Has it close, and end.
-    pub(crate) fn leave(&self, farewell: Farewell) {
+    pub fn leave(&self, farewell: Farewell) {
         *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
         self.leave.notify_one();
     }
 
-    pub(crate) fn prepared(&self) -> Arc<Prepared> {
+    /// What the next connection is opened for.
+    pub fn prepared(&self) -> Arc<Prepared> {
         Arc::clone(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

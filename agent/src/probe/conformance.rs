@@ -10,7 +10,7 @@ mod listen;
 mod provoke;
 mod raw;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use futures_util::{StreamExt as _, stream};
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec};

@@ -85,9 +85,9 @@ async fn dial(egress: &Egress, address: SocketAddr) -> Result<TcpStream, DialErr
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(DialError::Io)?;
     socket.set_nodelay(true).map_err(DialError::Io)?;
-    socket.connect(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NetworkUnreachable if !has_way(address) => DialError::NoWay,
-        _ => DialError::Io(error),
+    socket.connect(address).await.map_err(|error| {
+        let is_own = error.kind() == io::ErrorKind::NetworkUnreachable && !has_way(address);
+        if is_own { DialError::NoWay } else { DialError::Io(error) }
     })
 }
 

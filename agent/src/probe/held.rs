@@ -63,7 +63,7 @@ pub(crate) struct NotOpened {
 
 /// Why we close (RFC 6455 section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub enum Farewell {
     /// The purpose is fulfilled: 1000.
     Done,
     /// The agent stops: 1001.

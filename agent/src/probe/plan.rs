@@ -82,7 +82,11 @@ fn websocket_url(text: &str) -> Result<Url, PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_proto::{Matcher, Step, monitor::Header};
+    use quorate_proto::{
+        Matcher, Payload, Step,
+        monitor::Header,
+        step::{Capture, CaptureFrom, Demand, Expect, Must, Reply},
+    };
 
     use super::{super::tests::spec, *};
 
@@ -115,6 +119,21 @@ mod tests {
             let steps = vec![Step::Ping { within: None }, Step::expect(matcher, None)];
             MonitorSpec { steps, ..spec("ws://x.example") }
         };
+        let hello =
+            |matcher| MonitorSpec { hello: vec![Step::expect(matcher, None)], ..spec("ws://x.example") };
+        let reply = |to| {
+            let replies = vec![Reply { to, with: Payload::Text("3".into()) }];
+            MonitorSpec { replies, ..spec("ws://x.example") }
+        };
+        let full = |captures, demands| {
+            let expect = Expect { matcher: Matcher::ANY, within: None, captures, demands };
+            MonitorSpec { steps: vec![Step::Expect(expect)], ..spec("ws://x.example") }
+        };
+        let captured = |pointer: &str| {
+            full(vec![Capture { name: "x".into(), from: CaptureFrom::Json(pointer.into()) }], vec![])
+        };
+        let demanded =
+            |pointer: &str| full(vec![], vec![Demand { pointer: pointer.into(), must: Must::Follow }]);
         for (spec, why) in [
             (spec("http://x.example"), "http:// where ws://"),
             (spec("ws://"), "the URL is not one"),
@@ -129,7 +148,13 @@ mod tests {
             (header("connection", "close"), "belongs to the upgrade"),
             (expect(Matcher::regex("(")), "step 2"),
             (expect(Matcher::json_equals("/a", "pong")), "step 2"),
-            (expect(Matcher::json_equals("a", "1")), "step 2"),
+            (expect(Matcher::json_equals("a", "1")), "step 2: `a` is not a JSON pointer"),
+            (expect(Matcher::contains("{{token}}")), "step 2: nothing before it captures {{token}}"),
+            (hello(Matcher::regex("[")), "hello step 1: `[` is not a regular expression"),
+            (reply(Matcher::regex("[")), "reply 1: `[` is not a regular expression"),
+            (reply(Matcher::contains("{{nonce}}")), "reply 1: {{nonce}} cannot stand in what is replied to"),
+            (captured("a"), "step 1: `a` is not a JSON pointer"),
+            (demanded("a"), "step 1: `a` is not a JSON pointer"),
         ] {
             let error = Plan::new(&spec, None).err().expect(why).to_string();
             assert!(error.contains(why), "{error} / {why}");

@@ -39,3 +39,15 @@ impl fmt::Debug for Prepared {
         f.debug_tuple("Prepared").field(&self.spec.id).finish()
     }
 }
+
+#[cfg(test)]
+impl Prepared {
+    /// A conversation on a connection of this monitor, behind a hello that waits for nothing.
+    pub(crate) fn conversation(&self, at: crate::clock::Now) -> super::conversation::Conversation {
+        let script = Arc::clone(&self.plan().expect("a sound specification").script);
+        let seeds = super::expand::Seeds::random().expect("random bytes");
+        let mut conversation = super::conversation::Conversation::new(script, seeds);
+        while conversation.poll(at) != super::conversation::Action::Idle {}
+        conversation
+    }
+}

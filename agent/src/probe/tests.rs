@@ -5,6 +5,8 @@ mod conformance;
 mod egress;
 mod network;
 mod server;
+mod steps;
+mod ways;
 
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec, Outcome, Phase};
 

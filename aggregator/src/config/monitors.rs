@@ -100,10 +100,8 @@ fn monitor(
     let route = route(section, endpoint.url.as_ref());
     let Said { url, dialogue, canary } = said(section, presets, endpoint.url, rules.timeout);
     let idle_search = idle_search(section);
-    let restart_budget = section
-        .get("restart_budget")
-        .and_then(|item| span(&item, RESTART_BUDGET_BOUNDS))
-        .unwrap_or(RESTART_BUDGET);
+    let restart_budget = section.get("restart_budget").and_then(|item| span(&item, RESTART_BUDGET_BOUNDS));
+    let restart_budget = restart_budget.unwrap_or(RESTART_BUDGET);
     let certificate_warning = certificate_warning(section);
     let heard_by = heard_by(section, channels);
     let policy = Policy {

@@ -177,7 +177,7 @@ fn mends_can_be_copied() {
         assert!(row.mend.len() <= 12, "{}", row.hint);
         for line in row.mend {
             assert!(
-                line.chars().count() <= 100 && line.trim_end() == *line && !line.contains('\t'),
+                line.chars().count() <= 76 && line.trim_end() == *line && !line.contains('\t'),
                 "{line:?}"
             );
         }

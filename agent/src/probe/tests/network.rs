@@ -9,7 +9,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     Nameservers, SHORT, assert_failed, check, failure, prober, prober_with,
-    server::{Act, Certificates, Record, echo, echo_on, nameserver, scripted},
+    server::{Act, Certificates, Record, Wanted, echo, echo_on, nameserver, scripted},
     spec,
 };
 use crate::egress::Egress;
@@ -206,7 +206,7 @@ async fn certificates_are_judged() {
         assert!(tls.facts.cipher_name().starts_with("TLS_") && !tls.key_exchange.is_empty(), "{tls:?}");
     }
 
-    let old_tls = Certificates::with_versions(2020, 2100, &[&rustls::version::TLS12]);
+    let old_tls = Certificates::like(Wanted { versions: &[&rustls::version::TLS12], ..Wanted::default() });
     let checked = check(&prober(), &connect(old_tls.echo().await, "localhost", Some(&old_tls))).await;
     assert_eq!(checked.outcome, Outcome::Passed);
     assert_eq!(checked.facts.tls.unwrap().facts.version_name(), "TLS 1.2");
