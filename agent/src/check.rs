@@ -99,7 +99,9 @@ async fn check(
     diagnosis.look_further(args, &prober, &spec).await;
     if !args.json {
         print(&lists::evidence(&diagnosis, &paper));
-        print(&lists::conformance(&diagnosis, &paper));
+        if !args.quick {
+            print(&lists::conformance(&diagnosis, &paper));
+        }
     }
     if args.find_idle_timeout && diagnosis.is_upgraded() {
         diagnosis.idle = Some(idle::search(args, &prober, &spec, &paper, print).await);

@@ -237,10 +237,10 @@ fn idle(idle: Option<&Idle>) -> Item {
         }
         Some(Idle::Found(IdleFinding::Cut { cut, .. })) => (cut_after(*cut), HEARTBEATS),
         Some(Idle::Interrupted { cut: Some(cut), .. }) => (cut_after(*cut), HEARTBEATS),
-        Some(Idle::Interrupted { survived, cut: None }) if *survived > HEARTBEAT_LONGEST => {
+        Some(Idle::Interrupted { survived, cut: None, .. }) if *survived > HEARTBEAT_LONGEST => {
             ((Verdict::Pass, format!("nothing was cut within {survived}, then it was broken off")), "")
         }
-        Some(Idle::Interrupted { survived, cut: None }) => {
+        Some(Idle::Interrupted { survived, cut: None, .. }) => {
             let found = format!("nothing was cut within {survived}, then it was broken off");
             ((Verdict::Unknown, found), "Let it run longer.")
         }

@@ -49,8 +49,15 @@ pub(super) struct Diagnosis {
 pub(super) enum Idle {
     /// It came to its end.
     Found(IdleFinding),
-    /// It was broken off: a connection survived so long, and one was cut after so long.
-    Interrupted { survived: Micros, cut: Option<Micros> },
+    /// It was broken off.
+    Interrupted {
+        /// After so long.
+        elapsed: Micros,
+        /// So long a connection survived for certain: it answered after it.
+        survived: Micros,
+        /// After so long one was cut.
+        cut: Option<Micros>,
+    },
 }
 
 impl Diagnosis {

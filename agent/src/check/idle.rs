@@ -42,7 +42,7 @@ pub(super) async fn search(
     };
     let idle = match found {
         Some(finding) => Idle::Found(finding),
-        None => Idle::Interrupted { survived: progress.survived, cut: progress.cut },
+        None => progress.interrupted(),
     };
     say(format!("{}{}", progress.end(), told(&idle, paper)));
     idle
@@ -52,6 +52,7 @@ pub(super) async fn search(
 struct Progress {
     max: Micros,
     paper: Paper,
+    elapsed: Micros,
     survived: Micros,
     cut: Option<Micros>,
     /// When the last line was written, since the start.
@@ -60,12 +61,13 @@ struct Progress {
 
 impl Progress {
     fn new(max: Micros, paper: Paper) -> Self {
-        Self { max, paper, survived: Micros::ZERO, cut: None, said: None }
+        Self { max, paper, elapsed: Micros::ZERO, survived: Micros::ZERO, cut: None, said: None }
     }
 
     /// What there is to say.
     fn take(&mut self, standing: &Standing) -> Option<String> {
         let is_news = standing.cut != self.cut || self.said.is_none();
+        self.elapsed = standing.elapsed;
         self.survived = standing.survived;
         self.cut = standing.cut;
         let text = self.line(standing);
@@ -98,9 +100,19 @@ impl Progress {
         if !self.paper.is_live || columns < 8 {
             return format!("  {told}");
         }
-        let share = (standing.survived * columns as u64 / self.max.0.max(1)).0;
-        let filled = usize::try_from(share).unwrap_or_default().min(columns);
-        format!("  {told}  [{}{}]", "█".repeat(filled), "·".repeat(columns - filled))
+        let share = |span: Micros| {
+            usize::try_from((span * columns as u64 / self.max.0.max(1)).0).unwrap_or_default().min(columns)
+        };
+        // What has answered, what is only not known to be cut, and what is still to come.
+        let alive = share(standing.survived);
+        let silent = share(standing.elapsed).saturating_sub(alive);
+        let ahead = columns - alive - silent;
+        format!("  {told}  [{}{}{}]", "█".repeat(alive), "▒".repeat(silent), "·".repeat(ahead))
+    }
+
+    /// What is known of a search that does not come to its end.
+    fn interrupted(&self) -> Idle {
+        Idle::Interrupted { elapsed: self.elapsed, survived: self.survived, cut: self.cut }
     }
 
     /// What ends the drawing.
@@ -130,11 +142,13 @@ fn told(idle: &Idle, paper: &Paper) -> String {
         Idle::Found(IdleFinding::Failed(failure)) => {
             format!("It could not be found out: {}: {}", failure.kind, failure.detail)
         }
-        Idle::Interrupted { survived, cut: Some(cut) } => {
-            format!("Broken off: a connection lived for {survived}, and one was cut after {cut}")
-        }
-        Idle::Interrupted { survived, cut: None } => {
-            format!("Broken off: no connection was cut within {survived}")
+        Idle::Interrupted { elapsed, survived, cut } => {
+            let cut = cut.map_or("none was cut".to_owned(), |cut| format!("one was cut after {cut}"));
+            let alive = match *survived {
+                Micros::ZERO => "none had to answer yet".to_owned(),
+                survived => format!("one answered after {survived}"),
+            };
+            format!("Broken off after {}: of the silent connections {cut}, and {alive}", whole(*elapsed))
         }
     };
     let style = if let Idle::Found(IdleFinding::Cut { .. }) = idle { LOUD } else { anstyle::Style::new() };
@@ -202,7 +216,20 @@ mod tests {
             text,
             "  An idle connection is cut after 60s (one lived for 59s), by dropped: the\n  connection just ended\n"
         );
-        let known = Idle::Interrupted { survived: Micros::from_secs(90), cut: None };
-        assert_eq!(told(&known, &Paper::PLAIN), "  Broken off: no connection was cut within 90s\n");
+        for (elapsed, survived, cut, said) in [
+            (2, 0, None, "2s: of the silent connections none was cut, and none had to answer yet"),
+            (90, 80, None, "1m 30s: of the silent connections none was cut, and one answered after 80s"),
+            (
+                70,
+                59,
+                Some(60),
+                "1m 10s: of the silent connections one was cut after 60s, and one answered after 59s",
+            ),
+        ] {
+            let [elapsed, survived] = [elapsed, survived].map(Micros::from_secs);
+            let known = Idle::Interrupted { elapsed, survived, cut: cut.map(Micros::from_secs) };
+            let text = told(&known, &Paper { columns: 120, is_live: false });
+            assert_eq!(text, format!("  Broken off after {said}\n"));
+        }
     }
 }

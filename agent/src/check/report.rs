@@ -369,7 +369,7 @@ impl From<&Idle> for IdleReport {
             }
             Idle::Found(IdleFinding::NotWithin(max)) => ("not_within", Some(*max), None, None),
             Idle::Found(IdleFinding::Failed(failure)) => ("failed", None, None, told(failure)),
-            Idle::Interrupted { survived, cut } => ("interrupted", Some(*survived), *cut, None),
+            Idle::Interrupted { survived, cut, .. } => ("interrupted", Some(*survived), *cut, None),
         };
         Self { finding, survived_ms: ms(survived), cut_ms: ms(cut), failure }
     }

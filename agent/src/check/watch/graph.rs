@@ -26,7 +26,7 @@ pub(super) fn draw(spans: impl DoubleEndedIterator<Item = Option<Micros>>, paper
     for row in (0..ROWS).rev() {
         let label = match row {
             0 => millis(Micros::ZERO),
-            row if row == ROWS - 1 => millis(max),
+            row if row == ROWS - 1 && shown.iter().any(Option::is_some) => millis(max),
             _ => String::new(),
         };
         let mut line = format!("{DIM}{label:>width$} │{DIM:#}", width = AXIS_COLUMNS - 2);
