@@ -113,10 +113,9 @@ async fn check(
 }
 
 fn ending(diagnosis: &Diagnosis, strict: bool) -> Ending {
-    match of(&diagnosis.checked) {
-        Ending::Passed if strict && diagnosis.breaks_rules() => Ending::Failed,
-        ending => ending,
-    }
+    let ending = of(&diagnosis.checked);
+    let is_too_lax = strict && ending == Ending::Passed && diagnosis.breaks_rules();
+    if is_too_lax { Ending::Failed } else { ending }
 }
 
 fn of(checked: &Checked) -> Ending {

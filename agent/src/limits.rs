@@ -307,10 +307,6 @@ pub const FAMILY_LAG_FOR_EACH_MAX: Micros = Micros::from_secs(1);
 /// Names of a certificate that are shown. Those of large sites name a hundred hosts.
 pub const CERTIFICATE_NAMES_MAX: usize = 16;
 
-/// Settings of TLS that are kept made up: roots or a client certificate of their own. Each takes some 20 KiB, and one beyond
-/// costs its reading at every check.
-pub const TLS_SETTINGS_KEPT_MAX: usize = 256;
-
 // --- check
 
 /// Extra connections that a look at conformance has open at once: it must not look like a flood.

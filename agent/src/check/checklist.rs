@@ -132,10 +132,10 @@ fn ended(diagnosis: &Diagnosis, name: &'static str, text: &'static str, code: u1
         Outcome::Failed(failure) if diagnosis.is_upgraded() => Some(&failure.kind),
         Outcome::Failed(_) | Outcome::Passed => None,
     };
-    let seen = failure.is_some_and(|kind| match kind {
-        FailureKind::Dropped | FailureKind::ConnectionReset => code == 1006,
-        FailureKind::Closed { code: with, .. } => *with == code,
-        _ => false,
+    let seen = failure.is_some_and(|kind| {
+        let is_cut = matches!(kind, FailureKind::Dropped | FailureKind::ConnectionReset);
+        let with = if let FailureKind::Closed { code, .. } = kind { Some(*code) } else { None };
+        with == Some(code) || (is_cut && code == 1006)
     });
     let heard = diagnosis.findings.as_ref().and_then(|findings| findings.heard.as_ref()?.ended);
     // A server that pings and gets no answer is right to give up.

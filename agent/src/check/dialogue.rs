@@ -15,8 +15,11 @@ pub(super) struct Dialogue {
     upgrade_only: bool,
 }
 
-/// The flags whose order counts: name, value, what it makes of it, help.
-const FLAGS: [(&str, &str, fn(&str) -> Result<Step, String>, &str); 8] = [
+/// A flag whose order counts: its name, its value, the step that a value is, and its help.
+type Flag = (&'static str, &'static str, fn(&str) -> Result<Step, String>, &'static str);
+
+/// All of them.
+const FLAGS: [Flag; 8] = [
     (
         "send",
         "TEXT",

@@ -111,10 +111,7 @@ pub(super) fn checklist(diagnosis: &Diagnosis, paper: &Paper) -> String {
 }
 
 fn draw_checklist(to: &mut String, items: &[Item], paper: &Paper) -> fmt::Result {
-    writeln!(
-        to,
-        "\n{BOLD}Checklist{BOLD:#}{DIM}  to run it in earnest; ? is what cannot be told from outside{DIM:#}"
-    )?;
+    writeln!(to, "\n{BOLD}Checklist{BOLD:#}{DIM}  ? is what cannot be told from outside{DIM:#}")?;
     let columns = paper.columns.saturating_sub(MARK_COLUMNS);
     for item in items {
         let (word, style) = mark(item.verdict);

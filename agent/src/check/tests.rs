@@ -409,7 +409,7 @@ async fn the_exit_code_tells_how_it_ended() {
     });
     for (words, wanted, says) in [
         (&[good.as_str(), "--quick"][..], Ending::Passed, "PASSED"),
-        (&[&good], Ending::Passed, "to run it in earnest"),
+        (&[&good], Ending::Passed, "Checklist"),
         (&[&dead], Ending::Failed, "nothing listens on"),
         (&[&good, "--egress", "public"], Ending::NotTried, "127.0.0.1 is loopback"),
         (&["https://x.example/"], Ending::NotTried, "Did you mean  wss://x.example/"),

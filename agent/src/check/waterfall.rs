@@ -66,10 +66,17 @@ fn address(to: &mut String, checked: &Checked) -> fmt::Result {
 
 /// One line an address, and what it found.
 fn each_address(to: &mut String, checked: &Checked) -> fmt::Result {
+    let width =
+        checked.addresses.iter().map(|result| result.address.to_string().len()).max().unwrap_or_default();
     for AddressResult { address, failure, total } in &checked.addresses {
         let (word, style) = if failure.is_none() { ("pass", GOOD) } else { ("FAIL", BAD) };
         let told = failure.as_ref().map(|failure| format!("  {failure}")).unwrap_or_default();
-        writeln!(to, "  {style}{word}{style:#}  {:<40}{:>10}{told}", address.to_string(), millis(*total))?;
+        writeln!(
+            to,
+            "  {style}{word}{style:#}  {:<width$}  {:>10}{told}",
+            address.to_string(),
+            millis(*total)
+        )?;
     }
     Ok(())
 }

@@ -162,7 +162,12 @@ proptest! {
 }
 
 fn prober() -> Prober {
-    let options = probe::Options { egress: Egress::Private, region: None, nameservers: Nameservers::System };
+    let options = probe::Options {
+        egress: Egress::Private,
+        region: None,
+        nameservers: Nameservers::System,
+        proxy: None,
+    };
     Prober::new(options).unwrap()
 }
 

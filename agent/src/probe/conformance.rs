@@ -187,8 +187,8 @@ async fn open_whole(prober: &Prober, spec: &MonitorSpec, variant: Variant) -> Re
 }
 
 fn told(failure: &Failure) -> String {
-    match &failure.kind {
-        FailureKind::Dropped => failure.detail.clone(),
-        kind => format!("{kind}: {}", failure.detail),
+    if failure.kind == FailureKind::Dropped {
+        return failure.detail.clone();
     }
+    format!("{}: {}", failure.kind, failure.detail)
 }

@@ -115,10 +115,8 @@ fn refusals() -> Vec<Option<UpgradeRefusal>> {
 fn every_row_is_reached() {
     let mut reached = vec![false; rows().count()];
     for kind in every_kind() {
-        let refusals = match &kind {
-            FailureKind::UpgradeStatus(_) => refusals(),
-            _ => vec![None],
-        };
+        let is_refused = matches!(kind, FailureKind::UpgradeStatus(_));
+        let refusals = if is_refused { refusals() } else { vec![None] };
         for refusal in refusals {
             for phase in [Phase::Upgrade, Phase::Exchange] {
                 let mut failure = Failure::new(kind.clone(), phase, "");

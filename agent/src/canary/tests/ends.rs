@@ -102,7 +102,12 @@ async fn a_tls_alert_is_named() {
     let mut spec = pinging(address);
     spec.url = spec.url.replace("ws://", "wss://");
     spec.verify_tls = false;
-    let (failure, _) = Watched::start(spec).end().await;
+    let mut watched = Watched::start(spec);
+    let (opened, _) = watched.next().await;
+    let CanaryEvent::Opened { tls: Some(tls), .. } = opened.event else { panic!("{opened:?}") };
+    assert!(!tls.verified && tls.fingerprint != [0; 32], "{tls:?}");
+    let (ended, _) = watched.next().await;
+    let CanaryEvent::Ended { failure, .. } = ended.event else { panic!("{ended:?}") };
     // bad_record_mac (RFC 8446 section 6.2).
     assert_eq!(failure.kind, FailureKind::TlsAlert(20), "{failure:?}");
 }
