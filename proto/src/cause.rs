@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 
 pub use self::{
     beside::{CONNECTION_LIMIT, DRAINING},
-    product::{Product, TELLING_HEADERS},
+    product::Product,
 };
 use self::{
     names::{CLOSE_CODE_NAMES, STATUS_NAMES},

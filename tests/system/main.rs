@@ -17,6 +17,8 @@ mod disk;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod overrides;

@@ -30,7 +30,7 @@ use crate::{
 
 /// What an agent tells a canary while it lives.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub struct Line {
     /// Tells one canary of a monitor from the next.
     number: u64,
     prepared: Mutex<Arc<Prepared>>,
@@ -40,22 +40,24 @@ pub(crate) struct Line {
 
 /// Something that happened to a canary.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     /// The number of its [`Line`].
-    pub(crate) number: u64,
+    pub number: u64,
     /// What happened; its age is for the signer.
-    pub(crate) result: CanaryResult,
+    pub result: CanaryResult,
     /// When.
-    pub(crate) at: Tick,
+    pub at: Tick,
 }
 
 /// What canaries share.
 #[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) prober: Arc<Prober>,
+pub struct Shared {
+    /// Opens their connections.
+    pub prober: Arc<Prober>,
     /// Attempts under way at once.
-    pub(crate) openings: Arc<Semaphore>,
-    pub(crate) reports: mpsc::Sender<Report>,
+    pub openings: Arc<Semaphore>,
+    /// Where what happens to them is told.
+    pub reports: mpsc::Sender<Report>,
 }
 
 /// A canary at work.
@@ -68,22 +70,24 @@ struct Watch {
 }
 
 impl Line {
-    pub(crate) fn new(number: u64, prepared: Arc<Prepared>) -> Self {
+    /// For a canary on this monitor. The number tells one of its canaries from the next.
+    pub fn new(number: u64, prepared: Arc<Prepared>) -> Self {
         Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
     }
 
     /// Gives it what is prepared for a specification that does not concern the open connection.
-    pub(crate) fn update(&self, prepared: Arc<Prepared>) {
+    pub fn update(&self, prepared: Arc<Prepared>) {
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
     /// Has it close, and end.
-    pub(crate) fn leave(&self, farewell: Farewell) {
+    pub fn leave(&self, farewell: Farewell) {
         *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
         self.leave.notify_one();
     }
 
-    pub(crate) fn prepared(&self) -> Arc<Prepared> {
+    /// What the next connection is opened for.
+    pub fn prepared(&self) -> Arc<Prepared> {
         Arc::clone(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -99,7 +103,7 @@ impl Line {
 }
 
 /// Holds a connection to a monitor's server, one after the other, until it is told to leave.
-pub(crate) async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
+pub async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
     let monitor = line.prepared().spec().id.clone();
     let attempts = Attempts::new(tick(), chance());
     let mut watch = Watch { shared, line, canary, monitor, attempts };

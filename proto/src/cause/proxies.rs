@@ -108,7 +108,7 @@ pub(super) const PROXIES: &[Row] = &[
             "# haproxy.cfg: does the server speak TLS there?",
             "backend websocket",
             "    server app1 127.0.0.1:9000 check        # plain",
-            "    server app1 127.0.0.1:9443 check ssl verify required ca-file /etc/ssl/certs/ca-certificates.crt",
+            "    server app1 127.0.0.1:9443 check ssl verify none   # TLS",
         ],
     ),
     mended(
@@ -204,7 +204,7 @@ pub(super) const PROXIES: &[Row] = &[
          body names which; in a mesh it is often TLS on one side only.",
         &[
             "# which hosts does Envoy count as healthy?",
-            "curl -s http://127.0.0.1:9901/clusters | grep -E 'health_flags|cx_connect_fail'",
+            "curl -s http://127.0.0.1:9901/clusters | grep health_flags",
             "# Istio: the port's name says the protocol",
             "ports: [{name: http-ws, port: 80, targetPort: 9000}]",
         ],
@@ -319,7 +319,7 @@ pub(super) const PROXIES: &[Row] = &[
          a policy of Cloud Armor (403). Its log's `statusDetails` names which.",
         &[
             "gcloud compute backend-services get-health $BACKEND --global",
-            "# an open WebSocket is cut after the backend service's timeout (30 s unless set):",
+            "# open WebSockets are cut after the backend service's timeout (30 s):",
             "gcloud compute backend-services update $BACKEND --global --timeout=86400",
         ],
     ),
@@ -353,7 +353,8 @@ pub(super) const PROXIES: &[Row] = &[
          reach. Only the tiers Standard and Premium pass WebSocket on, and not with caching.",
         &[
             "# the route of the WebSocket path: enabled, without caching",
-            "az afd route list -g $GROUP --profile-name $PROFILE --endpoint-name $ENDPOINT -o table",
+            "az afd route list -g $GROUP --profile-name $PROFILE \\",
+            "  --endpoint-name $ENDPOINT -o table",
             "# Front Door (classic) does not pass WebSocket on: move to Standard",
         ],
     ),
@@ -385,8 +386,8 @@ pub(super) const PROXIES: &[Row] = &[
          at the origin drops `Upgrade`, or the tunnel does.",
         &[
             "# Cloudflare, Network > WebSockets: on; or",
-            "curl -X PATCH https://api.cloudflare.com/client/v4/zones/$ZONE/settings/websockets \\",
-            "  -H \"Authorization: Bearer $TOKEN\" --json '{\"value\":\"on\"}'",
+            "curl -X PATCH -H \"Authorization: Bearer $TOKEN\" --json '{\"value\":\"on\"}' \\",
+            "  https://api.cloudflare.com/client/v4/zones/$ZONE/settings/websockets",
             "# and is the origin itself well? ask it past Cloudflare:",
             "quorate check wss://chat.example.org/ws --connect-to 198.51.100.20:443",
         ],

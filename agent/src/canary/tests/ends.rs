@@ -102,7 +102,12 @@ async fn a_tls_alert_is_named() {
     let mut spec = pinging(address);
     spec.url = spec.url.replace("ws://", "wss://");
     spec.verify_tls = false;
-    let (failure, _) = Watched::start(spec).end().await;
+    let mut watched = Watched::start(spec);
+    let (opened, _) = watched.next().await;
+    let CanaryEvent::Opened { tls: Some(tls), .. } = opened.event else { panic!("{opened:?}") };
+    assert!(!tls.verified && tls.fingerprint != [0; 32], "{tls:?}");
+    let (ended, _) = watched.next().await;
+    let CanaryEvent::Ended { failure, .. } = ended.event else { panic!("{ended:?}") };
     // bad_record_mac (RFC 8446 section 6.2).
     assert_eq!(failure.kind, FailureKind::TlsAlert(20), "{failure:?}");
 }
@@ -138,13 +143,15 @@ async fn after_an_end_the_next_attempt_comes_at_once_and_then_ever_more_rarely()
     let mut pauses = Vec::new();
     while pauses.len() < 3 {
         let (result, at) = watched.next().await;
-        match result.event {
+        match &result.event {
             CanaryEvent::Opened { after, .. } => {
                 assert_eq!(after.is_some(), !ends.is_empty());
-                pauses.extend(after);
+                pauses.extend(*after);
             }
             CanaryEvent::Ended { .. } => ends.push(at),
-            other => panic!("{other:?}"),
+            CanaryEvent::NotOpened { .. } | CanaryEvent::Alive { .. } | CanaryEvent::Left { .. } => {
+                panic!("{result:?}")
+            }
         }
     }
     assert!(pauses[0] <= limits::CANARY_JITTER + Micros::from_secs(1), "{pauses:?}");
