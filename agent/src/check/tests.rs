@@ -1,5 +1,7 @@
 //! The command line, the drawing, and whole checks against servers of the test's own.
 
+mod recorded;
+
 use std::{env, fs, path::PathBuf};
 
 use clap::{Args as _, FromArgMatches};

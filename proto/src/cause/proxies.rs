@@ -255,24 +255,14 @@ pub(super) const PROXIES: &[Row] = &[
     ),
     // Clouds
     mended(
-        Case::By(Product::AwsLoadBalancer, 400..=499),
+        Case::By(Product::AwsLoadBalancer, 400..=599),
         STATUS,
-        "The load balancer itself refused it: 403 is AWS WAF or a rule with a fixed answer, 401 its login, 404 no rule for \
-         this host and path, 464 a target group that speaks HTTP/2 instead of HTTP/1.1.",
-        &[
-            "# what answered: a rule, WAF or the target",
-            "aws elbv2 describe-rules --listener-arn $LISTENER",
-            "# a WebSocket needs a target group of protocol version HTTP1",
-            "aws elbv2 describe-target-groups --query 'TargetGroups[].ProtocolVersion'",
-        ],
-    ),
-    mended(
-        Case::By(Product::AwsLoadBalancer, 500..=599),
-        STATUS,
-        "The load balancer got no proper answer from a target: 502 it closed the connection, 503 the target group has no \
-         targets, 504 it did not answer. Look at the targets' health and their security group.",
+        "The load balancer itself answered: 502 a target closed the connection, 503 there are no targets, 504 none answered; \
+         403 is AWS WAF or a fixed answer, 404 no rule for the path, 464 a target group for HTTP/2.",
         &[
             "aws elbv2 describe-target-health --target-group-arn $TARGET_GROUP",
+            "# a WebSocket needs a target group of protocol version HTTP1",
+            "aws elbv2 describe-target-groups --query 'TargetGroups[].ProtocolVersion'",
             "# idle connections are cut after 60 s unless heartbeats come sooner, or:",
             "aws elbv2 modify-load-balancer-attributes --load-balancer-arn $LB \\",
             "  --attributes Key=idle_timeout.timeout_seconds,Value=300",
@@ -324,26 +314,16 @@ pub(super) const PROXIES: &[Row] = &[
         ],
     ),
     mended(
-        Case::By(Product::AzureApplicationGateway, 400..=499),
+        Case::By(Product::AzureApplicationGateway, 400..=599),
         STATUS,
-        "Application Gateway itself refused it: 403 is its web application firewall or an empty listener rule, 404 no rule \
-         for the host and path, 400 a client certificate that it wants.",
-        &[
-            "# which rule of the firewall? (the log of the gateway, last hour)",
-            "AzureDiagnostics | where Category == \"ApplicationGatewayFirewallLog\"",
-            "# WebSocket passes by itself; the backend's answer must come within the",
-            "# request timeout of the backend settings, and heartbeats as well",
-        ],
-    ),
-    mended(
-        Case::By(Product::AzureApplicationGateway, 500..=599),
-        STATUS,
-        "Application Gateway got no proper answer from the backend: no healthy member, a network rule in between, or a \
-         request timeout of its backend settings (20 s unless set).",
+        "Application Gateway itself answered: 403 is its web application firewall, 404 no rule for the host and path; 502 and \
+         504 are no healthy backend, a network rule in between, or its request timeout (20 s unless set).",
         &[
             "az network application-gateway show-backend-health -g $GROUP -n $GATEWAY",
             "az network application-gateway http-settings update -g $GROUP \\",
             "  --gateway-name $GATEWAY -n $SETTINGS --timeout 120",
+            "# which rule of the firewall? (the gateway's log)",
+            "AzureDiagnostics | where Category == \"ApplicationGatewayFirewallLog\"",
         ],
     ),
     mended(
@@ -405,17 +385,10 @@ pub(super) const PROXIES: &[Row] = &[
         ],
     ),
     mended(
-        Case::By(Product::Iis, 400..=499),
+        Case::By(Product::Iis, 400..=599),
         STATUS,
-        "IIS refused it: the WebSocket feature is not installed or switched off for the site, the path is wrong, or the \
-         request's name or headers do not fit a site.",
-        INSTALL_IIS,
-    ),
-    mended(
-        Case::By(Product::Iis, 500..=599),
-        STATUS,
-        "IIS could not hand the upgrade over: the application pool is stopped (503), the application behind it crashed or is \
-         silent (502), or the WebSocket feature is missing (501).",
+        "IIS itself answered: its WebSocket feature is not installed or is switched off (400, 501), no site has the name or \
+         path (400, 404), the application pool is stopped (503), or the application crashed (502).",
         INSTALL_IIS,
     ),
 ];
