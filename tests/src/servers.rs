@@ -80,6 +80,18 @@ pub fn node_lifecycle(folder: &Path, port: u16, code: u16) -> Result<Process> {
     Ok(server)
 }
 
+/// The same, which pings every second and gives up who does not answer for one.
+///
+/// # Errors
+/// Where it does not start.
+pub fn python_heartbeat(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(requirement::cache().join("venv/bin/python"));
+    command.arg(script("heartbeat.py")).arg(port.to_string());
+    let server = Process::start(&format!("heartbeat-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
 /// An echo server on PyPI's `websockets`.
 ///
 /// # Errors

@@ -13,6 +13,8 @@ mod deliveries;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
+mod diagnosis;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod egress;
