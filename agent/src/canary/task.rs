@@ -3,7 +3,10 @@
 use std::{
     net::IpAddr,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use quorate_proto::{
@@ -34,8 +37,19 @@ pub struct Line {
     /// Tells one canary of a monitor from the next.
     number: u64,
     prepared: Mutex<Arc<Prepared>>,
-    farewell: Mutex<Option<Farewell>>,
-    leave: Notify,
+    order: Mutex<Option<Order>>,
+    ordered: Notify,
+    /// Since when an answer is waited for, in microseconds; zero while none is.
+    unanswered: AtomicU64,
+}
+
+/// What a canary is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Ask the server at once whether it lives.
+    Ask,
+    /// Close, and end.
+    Leave(Farewell),
 }
 
 /// Something that happened to a canary.
@@ -88,7 +102,13 @@ enum Departure {
 impl Line {
     /// For a canary on this monitor. The number tells one of its canaries from the next.
     pub fn new(number: u64, prepared: Arc<Prepared>) -> Self {
-        Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
+        Self {
+            number,
+            prepared: Mutex::new(prepared),
+            order: Mutex::new(None),
+            ordered: Notify::new(),
+            unanswered: AtomicU64::new(0),
+        }
     }
 
     /// Gives it what is prepared for a specification that does not concern the open connection.
@@ -98,8 +118,22 @@ impl Line {
 
     /// Has it close, and end.
     pub fn leave(&self, farewell: Farewell) {
-        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
-        self.leave.notify_one();
+        *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(Order::Leave(farewell));
+        self.ordered.notify_one();
+    }
+
+    /// Has it ask its server at once whether it lives, because somebody doubts that.
+    pub fn ask(&self) {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Order::Ask);
+        self.ordered.notify_one();
+    }
+
+    /// For how long an answer has been waited for, with nothing else coming in its place; none where none is.
+    pub fn unanswered_for(&self, now: Tick) -> Option<Micros> {
+        match self.unanswered.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(now.since(Tick(Micros(since)))),
+        }
     }
 
     /// What the next connection is opened for.
@@ -107,14 +141,36 @@ impl Line {
         Arc::clone(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Waits for the next order. May be dropped at any time, and none is lost.
+    async fn next(&self) -> Order {
+        loop {
+            if let Some(order) = self.take() {
+                return order;
+            }
+            self.ordered.notified().await;
+        }
+    }
+
+    /// That it is to leave stays so; anything else is done once.
+    fn take(&self) -> Option<Order> {
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match *order {
+            leave @ Some(Order::Leave(_)) => leave,
+            Some(Order::Ask) | None => order.take(),
+        }
+    }
+
     /// Waits until it is to leave.
     async fn left(&self) -> Farewell {
         loop {
-            if let Some(farewell) = *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Order::Leave(farewell) = self.next().await {
                 return farewell;
             }
-            self.leave.notified().await;
         }
+    }
+
+    fn note(&self, unanswered: Option<Tick>) {
+        self.unanswered.store(unanswered.map_or(0, |since| since.0.0.max(1)), Ordering::Relaxed);
     }
 }
 
@@ -175,13 +231,18 @@ impl Watch {
 
     /// Stays on an open connection until its end.
     async fn stay(&self, connection: &mut Connection) -> Departure {
-        let mut left = pin!(self.line.left());
         let mut until = connection.machine.deadline();
         let mut timer = pin!(sleep(until.since(tick()).into()));
         loop {
             let is_time = tokio::select! {
                 biased;
-                farewell = &mut left => return Departure::Left(farewell),
+                order = self.line.next() => match order {
+                    Order::Leave(farewell) => return Departure::Left(farewell),
+                    Order::Ask => {
+                        connection.machine.hurry();
+                        true
+                    }
+                },
                 received = connection.held.receive() => match received {
                     Ok(frame) => {
                         connection.machine.take(&frame, now());
@@ -199,6 +260,7 @@ impl Watch {
                     Err(failure) => return Departure::Ended(failure),
                 }
             }
+            self.line.note(connection.machine.unanswered_since());
             // With every frame the deadline moves away; the timer is set anew when its time has come.
             if is_time || connection.machine.deadline() < until {
                 until = connection.machine.deadline();
@@ -210,6 +272,7 @@ impl Watch {
     /// Tells of the end, and closes what is still open. Whether another connection is to be opened.
     async fn part(&mut self, connection: Box<Connection>, departure: Departure) -> bool {
         let Connection { held, machine, address } = *connection;
+        self.line.note(None);
         let now = tick();
         match departure {
             Departure::Left(farewell) => {
