@@ -24,7 +24,6 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{
-    concern::concerns_connection,
-    task::{Line, Report, Shared, hold},
-};
+pub(crate) use self::concern::concerns_connection;
+pub use self::task::{Line, Report, Shared, hold};
+pub use crate::probe::held::Farewell;

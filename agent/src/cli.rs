@@ -18,7 +18,7 @@ Examples:
   quorate-agent run --state /var/lib/quorate-agent
                                                every later start
   quorate-agent check wss://chat.example.org/ws
-                                               one check from here, phase by phase
+                                               what is wrong with it, from here
 
 Exit codes:
   0  done; for run: stopped by a signal; for check: passed
@@ -40,7 +40,7 @@ struct Arguments {
 enum Command {
     /// Probe for an aggregator, until stopped
     Run(run::Arguments),
-    /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
+    /// What is wrong with a WebSocket server, from here: a waterfall, the likely cause and the mend, conformance, a checklist
     Check(Box<check::Args>),
 }
 

@@ -14,7 +14,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use quorate_proto::{Micros, MonitorSpec, canary::IdleFinding, limits as protocol};
 
 use self::planner::Planner;
-use crate::{clock::tick, limits, probe::Prober};
+use crate::{
+    clock::tick,
+    limits,
+    probe::{Prepared, Prober},
+};
 
 /// How far a search has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,21 +49,30 @@ pub async fn search(
     prober: &Prober,
     spec: &MonitorSpec,
     max: Micros,
+    progress: impl FnMut(&Standing),
+) -> IdleFinding {
+    search_prepared(prober, &prober.prepare(Arc::new(spec.clone())), max, progress).await
+}
+
+/// The same for a monitor that was made ready.
+pub(crate) async fn search_prepared(
+    prober: &Prober,
+    prepared: &Prepared,
+    max: Micros,
     mut progress: impl FnMut(&Standing),
 ) -> IdleFinding {
     let max = max.clamp(protocol::IDLE_SEARCH_MAX_MIN, protocol::IDLE_SEARCH_MAX_MAX);
-    let prepared = prober.prepare(Arc::new(spec.clone()));
     let started = tick();
     let mut planner = Planner::new(max);
     let mut round = 0;
     while let Some(idle_times) = planner.next_round(tick().since(started)) {
         round += 1;
         let longest = idle_times.first().copied().unwrap_or_default();
-        let round_ends = tick().since(started) + longest + spec.timeout * 2;
+        let round_ends = tick().since(started) + longest + prepared.spec().timeout * 2;
         let mut watched: FuturesUnordered<_> = idle_times
             .into_iter()
             .zip(0..)
-            .map(|(idle, place)| watch::watch(prober, &prepared, idle, limits::IDLE_STAGGER * place, started))
+            .map(|(idle, place)| watch::watch(prober, prepared, idle, limits::IDLE_STAGGER * place, started))
             .collect();
         let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
         while !watched.is_empty() {

@@ -6,7 +6,7 @@
 //!
 //! Stages do not import each other; `run.rs` wires them.
 
-pub(crate) mod canary;
+pub mod canary;
 pub mod check;
 pub mod cli;
 pub mod clock;

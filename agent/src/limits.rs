@@ -307,10 +307,6 @@ pub const FAMILY_LAG_FOR_EACH_MAX: Micros = Micros::from_secs(1);
 /// Names of a certificate that are shown. Those of large sites name a hundred hosts.
 pub const CERTIFICATE_NAMES_MAX: usize = 16;
 
-/// Settings of TLS that are kept made up: roots or a client certificate of their own. Each takes some 20 KiB, and one beyond
-/// costs its reading at every check.
-pub const TLS_SETTINGS_KEPT_MAX: usize = 256;
-
 // --- check
 
 /// Extra connections that a look at conformance has open at once: it must not look like a flood.
@@ -319,8 +315,20 @@ pub const CONFORMANCE_CONCURRENT: usize = 3;
 /// How long one of them waits for what the server does: ten round trips to the other side of the world.
 pub const CONFORMANCE_WAIT: Micros = Micros::from_secs(3);
 
+/// How long a server may take to end a connection on which it has answered a ping behind what it must refuse.
+pub const CONFORMANCE_LATE: Micros = Micros::from_millis(500);
+
 /// How often a listener notes how long it has listened.
 pub const CONFORMANCE_BEAT: Micros = Micros::from_millis(200);
+
+/// Columns of the graph of `--watch` that are remembered: the widest screen.
+pub const WATCH_COLUMNS_MAX: usize = 512;
+
+/// Round trips that the numbers of `--watch` are made of: a day of one a second, at eight bytes.
+pub const WATCH_SAMPLES_MAX: usize = 86_400;
+
+/// How often `--find-idle-timeout` says in a pipe that it goes on.
+pub const IDLE_SAY_INTERVAL: Micros = Micros::from_secs(30);
 
 // --- cost of a check
 

@@ -308,6 +308,14 @@ fn checked(outcome: Outcome, started_at: WallMicros, mut progress: Progress) -> 
 }
 
 impl Checked {
+    /// The failure, where there is one.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.outcome {
+            Outcome::Passed => None,
+            Outcome::Failed(failure) => Some(failure),
+        }
+    }
+
     /// The result to be signed and sent; `age` runs from the end of the check to that.
     pub fn into_result(self, monitor: MonitorId, kind: CheckKind, age: Micros) -> CheckResult {
         let Self { outcome, timings, address, addresses, started_at, facts, .. } = self;

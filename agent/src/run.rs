@@ -8,6 +8,7 @@ mod canaries;
 mod checks;
 mod descriptors;
 mod monitors;
+mod searches;
 #[cfg(test)]
 mod tests;
 
@@ -182,6 +183,7 @@ async fn work(
             Some(event) = events.recv() => agent.handle_event(event),
             finished = agent.checks.next() => agent.handle_finished(finished),
             report = agent.canaries.next() => agent.handle_report(report),
+            found = agent.searches.next() => agent.handle_found(found),
             _ = beat.tick() => agent.handle_beat(),
             () = sleep(wait.map_or(Duration::MAX, Duration::from)), if wait.is_some() => {}
         }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod api;
+mod check;
 mod config;
 mod error;
 mod init;
@@ -28,7 +29,7 @@ Examples:
   quorate init && quorate up                   the same with a configuration file
   quorate serve --config quorate.toml          the aggregator alone, for agents in several regions
   quorate agents add eu-1 --region eu-west     a join string for an agent there
-  quorate check wss://chat.example.org/ws      one check from here, phase by phase
+  quorate check wss://chat.example.org/ws      what is wrong with it, from here
   quorate presets                              Socket.IO, GraphQL, MQTT and others, ready to be spoken
 
 Exit codes:
@@ -63,8 +64,8 @@ enum Command {
     Presets(presets::Arguments),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
-    /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
-    Check(quorate_agent::check::Args),
+    /// What is wrong with a WebSocket server, from here: a waterfall, the likely cause and the mend, conformance, a checklist
+    Check(Box<check::Arguments>),
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -96,7 +97,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(&command),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
-        Command::Check(arguments) => on_one_core(async { Ok(quorate_agent::check::run(arguments).await) }),
+        Command::Check(arguments) => on_one_core(async { Ok(check::run(*arguments).await) }),
     }
 }
 

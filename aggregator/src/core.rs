@@ -12,6 +12,7 @@
 
 mod agents;
 mod assign;
+mod canaries;
 mod chance;
 mod effect;
 mod enrol;
@@ -20,6 +21,7 @@ mod observe;
 mod outbox;
 mod picture;
 mod run;
+mod standing;
 mod start;
 mod state;
 mod storage;

@@ -13,6 +13,7 @@
 //! Pure: time, ids and what was seen come in as arguments.
 
 mod cause;
+pub mod events;
 mod rule;
 #[cfg(test)]
 mod tests;

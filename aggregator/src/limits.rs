@@ -498,3 +498,56 @@ const _: () = assert!(
     PARKED_TIME_MAX.0 > COMMIT_STALLED.0,
     "a parked unit outlasts one slow commit of its predecessor"
 );
+
+// --- canaries and events
+
+/// How long a canary counts as open after it was last heard of: it says that it lives every
+/// [`quorate_proto::limits::CANARY_REPORT_INTERVAL`], and one such report may be lost.
+pub const CANARY_HEARD_MAX: Micros = Micros::from_secs(150);
+
+/// The time over which reconnections are counted.
+pub const RECONNECTS_SPAN: Micros = Micros::from_secs(60);
+
+/// Reconnections of one agent's canary within [`RECONNECTS_SPAN`] that are not worth a word. A client that comes back more
+/// than once a minute is one of a storm.
+pub const RECONNECTS_USUAL: u32 = 1;
+
+/// Reconnections remembered of one agent's canary: one a second of [`RECONNECTS_SPAN`]; more are counted as that many.
+pub const RECONNECTS_REMEMBERED_MAX: usize = 60;
+
+/// Without frequent reconnections for this long, the next ones are a new spell, and told again.
+pub const RECONNECTS_SPELL: Micros = Micros::from_secs(15 * 60);
+
+/// Close codes counted apart in one region of one monitor; any more are counted as code 0. The server chooses them.
+pub const CLOSE_CODES_MAX: usize = 32;
+
+/// The longest that a canary is taken to have lasted: an agent may say anything, and sums must stay of use.
+pub const CANARY_LASTED_MAX: Micros = Micros::from_secs(366 * 86_400);
+
+/// Agents of one region whose canaries on one monitor are remembered apart, beside those heard of lately.
+pub const CANARY_AGENTS_MAX: usize = 16;
+
+/// Certificates of one monitor whose end was announced: a fleet's worth. When there are more, those that end first are
+/// forgotten.
+pub const CERTIFICATES_SAID_MAX: usize = 64;
+
+/// How long before its end a certificate is announced again, after the first announcement.
+pub const CERTIFICATE_REMINDERS: [Micros; 3] =
+    [Micros::from_secs(7 * 86_400), Micros::from_secs(3 * 86_400), Micros::from_secs(86_400)];
+
+/// Certificates of one monitor that end within this time of each other are told as one: a fleet renews them together.
+pub const CERTIFICATES_TOGETHER: Micros = Micros::from_secs(86_400);
+
+/// For how long two regions must each be shown its own certificate, at the same time, before it is told: nodes behind one
+/// name take a new certificate within minutes of each other.
+pub const CERTIFICATES_DIFFER_FOR: Micros = Micros::from_secs(10 * 60);
+
+/// For how long regions must have been shown the same before a difference is told again. Networks that always show
+/// each region its own certificate are told of once.
+pub const CERTIFICATES_AGREE_FOR: Micros = Micros::from_secs(86_400);
+
+/// How often what goes on is written down again, so that a restart knows of it.
+pub const SAID_REFRESHED: Micros = Micros::from_secs(60);
+
+const _: () = assert!(CANARY_HEARD_MAX.0 > 2 * quorate_proto::limits::CANARY_REPORT_INTERVAL.0);
+const _: () = assert!(SAID_REFRESHED.0 < RECONNECTS_SPELL.0 && SAID_REFRESHED.0 < CERTIFICATES_AGREE_FOR.0);

@@ -4,6 +4,7 @@
 //! failure, what it means comes from the table: from the WebSocket standard (RFC 6455), and from how real servers and
 //! proxies behave when they break.
 
+mod beside;
 mod names;
 mod product;
 mod proxies;
@@ -13,11 +14,14 @@ mod tests;
 
 use std::ops::RangeInclusive;
 
-pub use self::product::{Product, TELLING_HEADERS};
+pub use self::{
+    beside::{CONNECTION_LIMIT, DRAINING},
+    product::Product,
+};
 use self::{
     names::{CLOSE_CODE_NAMES, STATUS_NAMES},
     proxies::PROXIES,
-    table::{TABLE, UNKNOWN},
+    table::{STATUS, TABLE, UNKNOWN},
 };
 use crate::outcome::{
     ContentFault, DnsFault, Failure, FailureKind, Phase, SilentDrop, UpgradeFault, UpgradeRefusal,
@@ -26,7 +30,7 @@ use crate::outcome::{
 /// The likely cause of a failure, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// [`crate::FailureKind::name`].
+    /// [`crate::FailureKind::name`]; [`CONNECTION_LIMIT`] or [`DRAINING`] where the agent's canary lives meanwhile.
     pub kind: &'static str,
     /// One sentence: what was seen.
     pub summary: String,
@@ -40,7 +44,10 @@ pub struct Cause {
 
 /// Explains a failure.
 pub fn explain(failure: &Failure) -> Cause {
-    let row = rows().find(|row| row.case.fits(failure)).unwrap_or(&UNKNOWN);
+    let (kind, row) = match beside::of(failure) {
+        Some((kind, row)) => (*kind, row),
+        None => (failure.kind.name(), rows().find(|row| row.case.fits(failure)).unwrap_or(&UNKNOWN)),
+    };
     let number = if let FailureKind::UpgradeStatus(status) = &failure.kind {
         named(*status, STATUS_NAMES)
     } else if let FailureKind::Closed { code, .. } = &failure.kind {
@@ -54,7 +61,7 @@ pub fn explain(failure: &Failure) -> Cause {
         detail => format!("{headline} ({detail})"),
     };
     Cause {
-        kind: failure.kind.name(),
+        kind,
         summary,
         hint: row.hint,
         mend: row.mend,

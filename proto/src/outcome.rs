@@ -25,12 +25,13 @@ pub struct CheckResult {
     pub outcome: Outcome,
     /// How long each phase took.
     pub timings: Timings,
-    /// The address that was dialled, where it came to that.
+    /// The address that was dialled, where it came to that: a proxy's, where one stands in between.
     pub address: Option<IpAddr>,
     /// What TLS agreed on; none for `ws://`, or where it did not come to that.
     pub tls: Option<TlsFacts>,
-    /// What each address found, where several were checked on their own; at most [`limits::ADDRESSES_MAX`]. Then `outcome`
-    /// is passed where one of them passed, and everything else here is of the first that did, or of the first.
+    /// What each address found, where the monitor wants them checked on their own, in their order; at most
+    /// [`limits::ADDRESSES_MAX`]. Then `outcome` is passed where one of them passed, and everything else here is of the first
+    /// that did, or of the one whose failure is told: the one that got furthest.
     pub addresses: Vec<AddressResult>,
 }
 

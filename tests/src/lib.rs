@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod gateways;
 pub mod http;
 pub mod network;
 pub mod process;

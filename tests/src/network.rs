@@ -47,6 +47,14 @@ impl Namespace {
         command
     }
 
+    /// Moves this thread, and it alone, inside.
+    ///
+    /// # Errors
+    /// Where the system says no.
+    pub fn enter(&self) -> Result<()> {
+        enter(&self.name)
+    }
+
     /// Pulls the cable, or puts it back.
     ///
     /// # Errors
@@ -107,9 +115,7 @@ impl Everywhere {
     /// # Errors
     /// Where the system says no.
     pub fn enter(&self) -> Result<()> {
-        let namespace = File::open(Path::new("/var/run/netns").join(&self.name))?;
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-        Ok(())
+        enter(&self.name)
     }
 }
 
@@ -117,6 +123,12 @@ impl Drop for Everywhere {
     fn drop(&mut self) {
         drop(run(&["ip", "netns", "del", &self.name]));
     }
+}
+
+fn enter(name: &str) -> Result<()> {
+    let namespace = File::open(Path::new("/var/run/netns").join(name))?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    Ok(())
 }
 
 fn run(command: &[&str]) -> Result<()> {

@@ -61,7 +61,8 @@ pub fn squid(folder: &Path, port: u16) -> Result<Process> {
              shutdown_lifetime 0 seconds
              connect_timeout 1 second
              forward_timeout 1 second
-             dns_nameservers 127.0.0.77\n"
+             dns_nameservers 127.0.0.77
+             dns_timeout 2 seconds\n"
         ),
     )?;
     let mut command = Command::new(SQUID);

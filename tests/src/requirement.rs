@@ -32,6 +32,10 @@ pub enum Requirement {
     RabbitMq,
     /// nginx.
     Nginx,
+    /// HAProxy.
+    Haproxy,
+    /// Caddy.
+    Caddy,
     /// tinyproxy.
     Tinyproxy,
     /// Squid.
@@ -84,6 +88,8 @@ impl Requirement {
                 runs(&python.to_string_lossy(), &["-c", "import websockets"])
             }
             Self::Nginx => runs(crate::servers::NGINX, &["-v"]),
+            Self::Haproxy => runs(crate::gateways::HAPROXY, &["-v"]),
+            Self::Caddy => runs("caddy", &["version"]),
             Self::Tinyproxy => runs("tinyproxy", &["-v"]),
             Self::Squid => runs(crate::proxies::SQUID, &["-v"]),
             Self::Promtool => runs("promtool", &["--version"]),

@@ -65,6 +65,33 @@ pub fn node_ws_on(folder: &Path, address: &str, port: u16) -> Result<Process> {
     Ok(server)
 }
 
+/// A server on npm's `ws` that closes with `code` on SIGTERM, and refuses newcomers with 503 from SIGUSR2 on.
+///
+/// # Errors
+/// Where it does not start.
+pub fn node_lifecycle(folder: &Path, port: u16, code: u16) -> Result<Process> {
+    let mut command = Command::new("node");
+    command
+        .arg(script("ws_lifecycle.cjs"))
+        .args([port.to_string(), code.to_string()])
+        .env("QUORATE_TEST_CACHE", requirement::cache());
+    let server = Process::start(&format!("ws-lifecycle-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
+/// The same, which pings every second and gives up who does not answer for one.
+///
+/// # Errors
+/// Where it does not start.
+pub fn python_heartbeat(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(requirement::cache().join("venv/bin/python"));
+    command.arg(script("heartbeat.py")).arg(port.to_string());
+    let server = Process::start(&format!("heartbeat-{port}"), folder, &mut command)?;
+    wait_until_listening("127.0.0.1", port);
+    Ok(server)
+}
+
 /// An echo server on PyPI's `websockets`.
 ///
 /// # Errors
@@ -75,6 +102,15 @@ pub fn python_websockets(folder: &Path, port: u16) -> Result<Process> {
     let server = Process::start(&format!("websockets-{port}"), folder, &mut command)?;
     wait_until_listening("127.0.0.1", port);
     Ok(server)
+}
+
+/// The same, which says goodbye when it is asked to end (SIGTERM).
+///
+/// # Errors
+/// Where it does not start.
+pub fn python_graceful(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new(requirement::cache().join("venv/bin/python"));
+    started(folder, "graceful", port, command.arg(script("graceful.py")).arg(port.to_string()))
 }
 
 /// A server on npm's `ws` that has something to say: `tests/servers/feed.cjs` tells what, by path.
@@ -155,7 +191,12 @@ pub fn anvil(folder: &Path, port: u16, block_seconds: Option<u32>) -> Result<Pro
 pub fn mosquitto(folder: &Path, port: u16, login: Option<(&str, &str)>) -> Result<Process> {
     let folder = folder.join(format!("mosquitto-{port}"));
     fs::create_dir_all(&folder)?;
-    let mut lines = format!("user root\nlistener {port} 127.0.0.1\nprotocol websockets\n");
+    // Version 2.0.11 does not count a listener for WebSocket as one, and ends where it has no other.
+    let other = folder.join("socket");
+    let mut lines = format!(
+        "user root\nlistener 0 {}\nlistener {port} 127.0.0.1\nprotocol websockets\n",
+        other.display()
+    );
     match login {
         None => lines.push_str("allow_anonymous true\n"),
         Some((user, password)) => {
@@ -243,9 +284,17 @@ impl Nginx {
     /// # Errors
     /// Where it does not start.
     pub fn start(folder: &Path, port: u16, upstream: u16) -> Result<Self> {
+        Self::start_with(folder, port, upstream, "")
+    }
+
+    /// The same, with directives of its own for what it passes on, such as `proxy_read_timeout 5s;`.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_with(folder: &Path, port: u16, upstream: u16, directives: &str) -> Result<Self> {
         let folder = folder.join(format!("nginx-{port}"));
         fs::create_dir_all(&folder)?;
-        write_configuration(&folder, port, upstream, true)?;
+        write_configuration(&folder, port, upstream, &format!("{PASSES_UPGRADE} {directives}"))?;
         let mut command = Command::new(NGINX);
         command.arg("-p").arg(&folder).arg("-c").arg(folder.join("nginx.conf")).args(["-g", "daemon off;"]);
         let process = Process::start("nginx", &folder, &mut command)?;
@@ -258,17 +307,21 @@ impl Nginx {
     /// # Errors
     /// Where nginx is gone.
     pub fn configure(&self, passes_upgrade: bool) -> Result<()> {
-        write_configuration(&self.folder, self.port, self.upstream, passes_upgrade)?;
+        let directives = if passes_upgrade { PASSES_UPGRADE } else { "" };
+        write_configuration(&self.folder, self.port, self.upstream, directives)?;
         self.process.signal(rustix::process::Signal::HUP)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 
-fn write_configuration(folder: &Path, port: u16, upstream: u16, passes_upgrade: bool) -> Result<()> {
-    let headers = if passes_upgrade {
-        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";"
-    } else {
-        ""
-    };
+/// What nginx must be told to pass an upgrade on.
+const PASSES_UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
+
+fn write_configuration(folder: &Path, port: u16, upstream: u16, directives: &str) -> Result<()> {
     let folder_text = folder.to_str().context("a temporary folder with an odd name")?;
     fs::write(
         folder.join("nginx.conf"),
@@ -278,7 +331,7 @@ fn write_configuration(folder: &Path, port: u16, upstream: u16, passes_upgrade: 
              http {{ access_log off; client_body_temp_path {folder_text}/body; proxy_temp_path {folder_text}/proxy;
                fastcgi_temp_path {folder_text}/f; uwsgi_temp_path {folder_text}/u; scgi_temp_path {folder_text}/s;
                server {{ listen 127.0.0.1:{port};
-                 location / {{ proxy_pass http://127.0.0.1:{upstream}; {headers} }} }} }}\n"
+                 location / {{ proxy_pass http://127.0.0.1:{upstream}; {directives} }} }} }}\n"
         ),
     )?;
     Ok(())

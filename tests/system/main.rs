@@ -13,9 +13,13 @@ mod deliveries;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
+mod diagnosis;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod egress;
+#[cfg(test)]
+mod held;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn stomp_on_npm_stomp_broker_js() -> Result<()> {
     let server = servers::node(bench.folder(), "stomp", bench.port, &[])?;
     bench.passes("/stomp", "");
     bench.passes("/stomp", r#"preset_options = { login = "a", passcode = "b", host = "broker" }"#);
-    bench.fails("/wrong", "", &["dropped", "upgrade_status 400"]);
+    bench.fails("/wrong", "", &["upgrade_status 400"]);
     bench.is_silent_when_stopped("/stomp", &server)
 }
 
@@ -80,8 +80,8 @@ fn stomp_on_rabbitmq() -> Result<()> {
     bench.passes("/ws", &login(""));
     bench.passes("/ws", &format!("samples = 5\n{}", login(", destination = \"/topic/quorate\"")));
     bench.passes("/ws", &format!("samples = 5\n{}", login(", destination = \"/queue/quorate\"")));
-    bench.fails("/ws", &login(", host = \"nowhere\""), &["dropped"]);
-    bench.fails("/ws", r#"preset_options = { login = "guest", passcode = "wrong" }"#, &["dropped"]);
+    bench.fails("/ws", &login(", host = \"nowhere\""), &["reply_timeout"]);
+    bench.fails("/ws", r#"preset_options = { login = "guest", passcode = "wrong" }"#, &["reply_timeout"]);
     bench.fails("/wrong", &login(""), &["upgrade_status 404"]);
     bench.is_silent_when_stopped("/ws", &broker.server)
 }

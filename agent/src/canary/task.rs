@@ -21,7 +21,7 @@ use super::{
     machine::{Ending, Machine, Output},
 };
 use crate::{
-    clock::{self, Tick, now, tick},
+    clock::{self, Now, Tick, now, tick},
     probe::{
         Prepared, Prober,
         held::{Farewell, Held, Opened},
@@ -30,7 +30,7 @@ use crate::{
 
 /// What an agent tells a canary while it lives.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub struct Line {
     /// Tells one canary of a monitor from the next.
     number: u64,
     prepared: Mutex<Arc<Prepared>>,
@@ -40,25 +40,28 @@ pub(crate) struct Line {
 
 /// Something that happened to a canary.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     /// The number of its [`Line`].
-    pub(crate) number: u64,
+    pub number: u64,
     /// What happened; its age is for the signer.
-    pub(crate) result: CanaryResult,
+    pub result: CanaryResult,
     /// When.
-    pub(crate) at: Tick,
+    pub at: Tick,
 }
 
 /// What canaries share.
 #[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) prober: Arc<Prober>,
+pub struct Shared {
+    /// Opens their connections.
+    pub prober: Arc<Prober>,
     /// Attempts under way at once.
-    pub(crate) openings: Arc<Semaphore>,
-    pub(crate) reports: mpsc::Sender<Report>,
+    pub openings: Arc<Semaphore>,
+    /// Where what happens to them is told.
+    pub reports: mpsc::Sender<Report>,
 }
 
-/// A canary at work.
+/// A canary at work. For most of its life its task waits for the next frame, and there may be thousands: whatever else it
+/// does, it does in futures that are on the heap for as long as they last.
 struct Watch {
     shared: Shared,
     line: Arc<Line>,
@@ -67,23 +70,40 @@ struct Watch {
     attempts: Attempts,
 }
 
+/// A connection that is open.
+struct Connection {
+    held: Held,
+    machine: Machine,
+    address: Option<IpAddr>,
+}
+
+/// Why a connection is not held any longer.
+enum Departure {
+    /// The canary is to leave.
+    Left(Farewell),
+    /// The connection ended, or is given up.
+    Ended(Box<Failure>),
+}
+
 impl Line {
-    pub(crate) fn new(number: u64, prepared: Arc<Prepared>) -> Self {
+    /// For a canary on this monitor. The number tells one of its canaries from the next.
+    pub fn new(number: u64, prepared: Arc<Prepared>) -> Self {
         Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
     }
 
     /// Gives it what is prepared for a specification that does not concern the open connection.
-    pub(crate) fn update(&self, prepared: Arc<Prepared>) {
+    pub fn update(&self, prepared: Arc<Prepared>) {
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
     /// Has it close, and end.
-    pub(crate) fn leave(&self, farewell: Farewell) {
+    pub fn leave(&self, farewell: Farewell) {
         *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
         self.leave.notify_one();
     }
 
-    pub(crate) fn prepared(&self) -> Arc<Prepared> {
+    /// What the next connection is opened for.
+    pub fn prepared(&self) -> Arc<Prepared> {
         Arc::clone(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -99,12 +119,13 @@ impl Line {
 }
 
 /// Holds a connection to a monitor's server, one after the other, until it is told to leave.
-pub(crate) async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
+pub async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
     let monitor = line.prepared().spec().id.clone();
     let attempts = Attempts::new(tick(), chance());
     let mut watch = Watch { shared, line, canary, monitor, attempts };
-    while let Some((held, machine, address)) = watch.open().await {
-        if !watch.stay(held, machine, address).await {
+    while let Some(mut connection) = Box::pin(watch.open()).await {
+        let departure = watch.stay(&mut connection).await;
+        if !Box::pin(watch.part(connection, departure)).await {
             break;
         }
     }
@@ -112,7 +133,7 @@ pub(crate) async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
 
 impl Watch {
     /// Tries until a connection is open. None where it is to leave.
-    async fn open(&mut self) -> Option<(Held, Machine, Option<IpAddr>)> {
+    async fn open(&mut self) -> Option<Box<Connection>> {
         let line = Arc::clone(&self.line);
         let mut left = pin!(line.left());
         loop {
@@ -126,18 +147,17 @@ impl Watch {
                 _ = &mut left => return None,
                 opening = openings.acquire() => opening,
             };
-            // On the heap, and gone with it: it is many times what holding takes.
             let prepared = self.line.prepared();
-            let opening = Box::pin(self.shared.prober.hold(&prepared));
             let opened = tokio::select! {
                 _ = &mut left => return None,
-                opened = opening => opened,
+                opened = self.shared.prober.hold(&prepared) => opened,
             };
             let now = tick();
             let (told, address, open) = match opened {
                 Ok(Opened { held, conversation, address, tls, took }) => {
                     let machine = Machine::new(self.canary, conversation, chance(), now);
-                    (Some(self.attempts.opened(took, tls, now)), address, Some((held, machine)))
+                    let connection = Box::new(Connection { held, machine, address });
+                    (Some(self.attempts.opened(took, tls, now)), address, Some(connection))
                 }
                 Err(not_opened) => {
                     let told = self.attempts.failed(not_opened.failure, now, chance());
@@ -147,74 +167,63 @@ impl Watch {
             if let Some(event) = told {
                 self.tell(event, address, now).await;
             }
-            if let Some((held, machine)) = open {
-                return Some((held, machine, address));
+            if open.is_some() {
+                return open;
             }
         }
     }
 
-    /// Stays on an open connection until its end. Whether another one is to be opened.
-    async fn stay(&mut self, mut held: Held, mut machine: Machine, address: Option<IpAddr>) -> bool {
-        let line = Arc::clone(&self.line);
-        let mut left = pin!(line.left());
-        let mut until = machine.deadline();
+    /// Stays on an open connection until its end.
+    async fn stay(&self, connection: &mut Connection) -> Departure {
+        let mut left = pin!(self.line.left());
+        let mut until = connection.machine.deadline();
         let mut timer = pin!(sleep(until.since(tick()).into()));
-        let failure = loop {
+        loop {
             let is_time = tokio::select! {
                 biased;
-                farewell = &mut left => {
-                    let now = tick();
-                    self.tell(machine.left(now), address, now).await;
-                    held.leave(farewell).await;
-                    return false;
-                }
-                received = held.receive() => match received {
+                farewell = &mut left => return Departure::Left(farewell),
+                received = connection.held.receive() => match received {
                     Ok(frame) => {
-                        machine.take(&frame, now());
+                        connection.machine.take(&frame, now());
                         false
                     }
-                    Err(failure) => break failure,
+                    Err(failure) => return Departure::Ended(Box::new(failure)),
                 },
                 () = &mut timer => true,
             };
-            match self.act(&mut machine, &mut held, address).await {
-                Ok(()) => {}
-                Err(failure) => break failure,
-            }
-            // With every frame the deadline moves away; the timer is set anew when its time has come.
-            if is_time || machine.deadline() < until {
-                until = machine.deadline();
-                timer.set(sleep(until.since(tick()).into()));
-            }
-        };
-        let now = tick();
-        self.attempts.ended(machine.open_for(now), now, chance());
-        self.tell(machine.ended(failure, now), address, now).await;
-        held.part();
-        true
-    }
-
-    /// Does what is due.
-    async fn act(
-        &self,
-        machine: &mut Machine,
-        held: &mut Held,
-        address: Option<IpAddr>,
-    ) -> Result<(), Failure> {
-        let now = now();
-        while let Some(output) = machine.due(now) {
-            match output {
-                Output::Send(outgoing) => held.send(outgoing).map_err(|failure| *failure)?,
-                Output::Tell(event) => self.tell(event, address, now.tick).await,
-                Output::End(Ending::Failed(failure)) => return Err(failure),
-                Output::End(Ending::Unanswered(span)) => {
-                    let at = held.silent_drop();
-                    let detail = format!("nothing came for {span} after a heartbeat; {}", explain(at));
-                    return Err(Failure::new(FailureKind::SilentDrop(at), Phase::Exchange, detail));
+            let now = now();
+            loop {
+                match connection.act(now) {
+                    Ok(None) => break,
+                    Ok(Some(event)) => Box::pin(self.tell(*event, connection.address, now.tick)).await,
+                    Err(failure) => return Departure::Ended(failure),
                 }
             }
+            // With every frame the deadline moves away; the timer is set anew when its time has come.
+            if is_time || connection.machine.deadline() < until {
+                until = connection.machine.deadline();
+                timer.set(sleep(until.since(tick()).into()));
+            }
         }
-        Ok(())
+    }
+
+    /// Tells of the end, and closes what is still open. Whether another connection is to be opened.
+    async fn part(&mut self, connection: Box<Connection>, departure: Departure) -> bool {
+        let Connection { held, machine, address } = *connection;
+        let now = tick();
+        match departure {
+            Departure::Left(farewell) => {
+                self.tell(machine.left(now), address, now).await;
+                held.leave(farewell).await;
+                false
+            }
+            Departure::Ended(failure) => {
+                self.attempts.ended(machine.open_for(now), now, chance());
+                self.tell(machine.ended(*failure, now), address, now).await;
+                held.part();
+                true
+            }
+        }
     }
 
     async fn tell(&self, event: CanaryEvent, address: Option<IpAddr>, at: Tick) {
@@ -230,6 +239,28 @@ impl Watch {
     }
 }
 
+impl Connection {
+    /// Sends what is due. Gives what is due to be told, one thing after the other, until there is nothing more.
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    fn act(&mut self, now: Now) -> Result<Option<Box<CanaryEvent>>, Box<Failure>> {
+        while let Some(output) = self.machine.due(now) {
+            match output {
+                Output::Send(outgoing) => self.held.send(outgoing)?,
+                Output::Tell(event) => return Ok(Some(Box::new(event))),
+                Output::End(Ending::Failed(failure)) => return Err(Box::new(failure)),
+                Output::End(Ending::Unanswered(span)) => {
+                    let at = self.held.silent_drop();
+                    let detail = format!("nothing came for {span} after a heartbeat; {}", explain(at));
+                    return Err(Box::new(Failure::new(FailureKind::SilentDrop(at), Phase::Exchange, detail)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
 fn explain(at: SilentDrop) -> &'static str {
     match at {
         SilentDrop::Stuck => "it was acknowledged by the other side's kernel, and nobody answered",
@@ -240,4 +271,19 @@ fn explain(at: SilentDrop) -> &'static str {
 
 fn chance() -> u64 {
     fastrand::u64(..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be thousands, and most of the time all of them wait.
+    #[test]
+    fn a_canary_that_waits_is_small() {
+        fn size_of_future<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_future(hold) + size_of::<Connection>();
+        assert!(size <= 1_152, "{size} bytes");
+    }
 }

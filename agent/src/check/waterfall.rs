@@ -1,52 +1,50 @@
-//! What a check found, drawn for a terminal of 80 columns. Pure: the same check gives the same text. Colours are always
-//! in it; whoever prints it takes them out where they do not belong.
+//! What a check found, drawn: how long each phase took, what was agreed on, and for a failure the likely cause and the mend.
+//! Pure: the same check gives the same text. Colours are always in it; whoever prints it takes them out where they do not
+//! belong.
 
 use std::fmt::{self, Write};
 
-use anstyle::{AnsiColor, Style};
-use quorate_proto::{Failure, Micros, Outcome, Phase, Timings, WallMicros, cause, outcome::AddressResult};
+use anstyle::Style;
+use quorate_proto::{Failure, Micros, Phase, Timings, WallMicros, cause, outcome::AddressResult};
 
-use super::report::rfc3339;
-use crate::probe::{Certificate, Checked, Facts, TlsSeen};
+use super::{
+    diagnosis::Diagnosis,
+    paper::{BAD, BAR, BOLD, DIM, GOOD, LOUD, Paper, millis, wrap},
+    report::rfc3339,
+};
+use crate::probe::{Certificate, Checked, TlsSeen};
 
 /// What is said where no certificate was verified.
 pub(super) const UNVERIFIED: &str =
     "the certificate is NOT verified (--insecure): anyone on the way could have answered";
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const LOUD: Style = AnsiColor::Yellow.on_default().bold();
-const BAR: Style = AnsiColor::Cyan.on_default();
-
-/// Columns that the bars share: 80, less the names and the numbers.
-const BAR_COLUMNS: u64 = 52;
-/// Columns of running text.
-const TEXT_COLUMNS: usize = 78;
+/// Columns of a bar's name and number.
+const LABEL_COLUMNS: usize = 28;
+/// Columns of a fact's name.
+const NAME_COLUMNS: usize = 15;
 /// Lines of a refusal's body that are shown.
 const BODY_LINES_MAX: usize = 8;
+/// A certificate that ends sooner is worth a colour.
+const DAYS_FEW: u64 = 14;
 
 /// Draws a check.
-pub(super) fn render(url: &str, checked: &Checked) -> String {
+pub(super) fn render(diagnosis: &Diagnosis, paper: &Paper) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = draw(&mut text, url, checked);
+    let _ = draw(&mut text, diagnosis, paper);
     text
 }
 
-fn draw(to: &mut String, url: &str, checked: &Checked) -> fmt::Result {
-    let failure = match &checked.outcome {
-        Outcome::Passed => None,
-        Outcome::Failed(failure) => Some(failure),
-    };
-    writeln!(to, "{BOLD}{url}{BOLD:#}")?;
+fn draw(to: &mut String, diagnosis: &Diagnosis, paper: &Paper) -> fmt::Result {
+    let checked = &diagnosis.checked;
+    let failure = checked.failure();
+    writeln!(to, "{BOLD}{}{BOLD:#}", diagnosis.url)?;
     address(to, checked)?;
-    bars(to, &checked.timings, failure.map(|failure| failure.phase))?;
-    facts(to, &checked.facts, checked.started_at)?;
+    bars(to, &checked.timings, failure.map(|failure| failure.phase), paper)?;
+    facts(to, diagnosis, paper)?;
     match failure {
         None => passed(to, checked),
-        Some(failure) => failed(to, failure),
+        Some(failure) => failed(to, failure, diagnosis, paper),
     }
 }
 
@@ -68,18 +66,23 @@ fn address(to: &mut String, checked: &Checked) -> fmt::Result {
 
 /// One line an address, and what it found.
 fn each_address(to: &mut String, checked: &Checked) -> fmt::Result {
+    let width =
+        checked.addresses.iter().map(|result| result.address.to_string().len()).max().unwrap_or_default();
     for AddressResult { address, failure, total } in &checked.addresses {
-        let address = address.to_string();
-        match failure {
-            None => writeln!(to, "{GOOD}✓{GOOD:#} {address:<39} {:>12}", millis(*total))?,
-            Some(failure) => writeln!(to, "{BAD}✗{BAD:#} {address:<39} {:>12}  {failure}", millis(*total))?,
-        }
+        let (word, style) = if failure.is_none() { ("pass", GOOD) } else { ("FAIL", BAD) };
+        let told = failure.as_ref().map(|failure| format!("  {failure}")).unwrap_or_default();
+        writeln!(
+            to,
+            "  {style}{word}{style:#}  {:<width$}  {:>10}{told}",
+            address.to_string(),
+            millis(*total)
+        )?;
     }
     Ok(())
 }
 
 /// One line a phase: name, time, and a bar that starts where the phase before it ended.
-fn bars(to: &mut String, timings: &Timings, failed: Option<Phase>) -> fmt::Result {
+fn bars(to: &mut String, timings: &Timings, failed: Option<Phase>, paper: &Paper) -> fmt::Result {
     let phases = [
         (Phase::Dns, "DNS", timings.dns),
         (Phase::Tcp, "TCP", timings.tcp),
@@ -93,12 +96,13 @@ fn bars(to: &mut String, timings: &Timings, failed: Option<Phase>) -> fmt::Resul
     }
     let sum = phases.iter().filter_map(|(.., took)| *took).fold(Micros::ZERO, |sum, took| sum + took);
     let whole = sum.max(timings.total).max(Micros(1));
-    let columns = |span: Micros| (span * BAR_COLUMNS / whole.0).0.min(BAR_COLUMNS);
+    let columns_max = (paper.columns.saturating_sub(LABEL_COLUMNS) as u64).max(1);
+    let columns = |span: Micros| (span * columns_max / whole.0).0.min(columns_max);
     writeln!(to)?;
     let mut offset = Micros::ZERO;
     for (phase, name, took) in phases {
         let Some(took) = took else { continue };
-        let start = columns(offset).min(BAR_COLUMNS - 1);
+        let start = columns(offset).min(columns_max - 1);
         offset = offset + took;
         let length = columns(offset).saturating_sub(start).max(1);
         let (style, mark) = if failed == Some(phase) { (BAD, " ✗") } else { (BAR, "") };
@@ -108,55 +112,82 @@ fn bars(to: &mut String, timings: &Timings, failed: Option<Phase>) -> fmt::Resul
     writeln!(to, "  {BOLD}{:<9}{:>12}{BOLD:#}", "Total", millis(timings.total))
 }
 
-fn facts(to: &mut String, facts: &Facts, now: WallMicros) -> fmt::Result {
+fn facts(to: &mut String, diagnosis: &Diagnosis, paper: &Paper) -> fmt::Result {
+    let checked = &diagnosis.checked;
+    let facts = &checked.facts;
+    let mut block = String::new();
     if let Some(tls) = &facts.tls {
-        tls_facts(to, tls, now)?;
+        tls_facts(&mut block, tls, checked.started_at, paper)?;
     }
-    let Some(status) = facts.status else { return Ok(()) };
-    write!(to, "{}  {:<13}{status}", gap(facts.tls.is_none()), "Answer")?;
-    if let Some(server) = &facts.server {
-        write!(to, ", Server: {server}")?;
+    if let Some(status) = facts.status {
+        let server = facts.server.as_ref().map(|server| format!(", Server: {server}")).unwrap_or_default();
+        fact(&mut block, "Answer", &format!("{status}{server}"), paper)?;
     }
     if let Some(subprotocol) = &facts.subprotocol {
-        write!(to, ", subprotocol {subprotocol}")?;
+        fact(&mut block, "Subprotocol", subprotocol, paper)?;
     }
-    writeln!(to)
+    if let Some(trips) = diagnosis.round_trips().filter(|trips| trips.count > 1) {
+        let text = format!(
+            "{}: min {}, p50 {}, max {}, jitter {}",
+            trips.count, trips.min, trips.p50, trips.max, trips.jitter
+        );
+        fact(&mut block, "Round trips", &text, paper)?;
+    }
+    if let Some(code) = facts.close_code.filter(|code| *code != 1000) {
+        fact(&mut block, "Close", &format!("the server's close frame has {code}"), paper)?;
+    }
+    match block.is_empty() {
+        true => Ok(()),
+        false => write!(to, "\n{block}"),
+    }
 }
 
-fn tls_facts(to: &mut String, tls: &TlsSeen, now: WallMicros) -> fmt::Result {
+fn tls_facts(to: &mut String, tls: &TlsSeen, now: WallMicros, paper: &Paper) -> fmt::Result {
     let TlsSeen { facts, key_exchange, certificate } = tls;
     let (version, cipher) = (facts.version_name(), facts.cipher_name());
-    writeln!(to, "{}  {:<13}{version}, {cipher}, {key_exchange}", gap(true), "TLS")?;
+    fact(to, "TLS", &format!("{version}, {cipher}, {key_exchange}"), paper)?;
     if let Some(certificate) = certificate {
-        let Certificate { names, issuer, .. } = certificate;
-        let names = match names.as_slice() {
-            [] => certificate.subject.clone(),
-            [first] => first.clone(),
-            [first, others @ ..] => format!("{first} and {} more", others.len()),
-        };
-        let said: String = format!("for {names}, by {issuer}").chars().take(TEXT_COLUMNS - 15).collect();
-        writeln!(to, "  {:<13}{}", "Certificate", said.trim_end())?;
+        fact(to, "Certificate", &holder(certificate), paper)?;
     }
     if let Some((not_after, date)) = facts.not_after.and_then(|time| Some((time, rfc3339(time)?))) {
         let date = date.split('T').next().unwrap_or_default();
         let days = not_after.since(now).0 / 86_400_000_000;
-        let style = if days < 14 { LOUD } else { Style::new() };
-        writeln!(to, "  {:<13}valid until {date}, {style}{days} days left{style:#}", "")?;
+        let style = if days < DAYS_FEW { LOUD } else { Style::new() };
+        writeln!(to, "  {:<13}chain valid until {date}, {style}{days} days left{style:#}", "")?;
     }
+    fact(to, "", &format!("SHA-256 {}", pairs(&facts.fingerprint)), paper)?;
     if !facts.verified {
-        writeln!(
-            to,
-            "  {LOUD}{:<13}{}{LOUD:#}",
-            "WARNING",
-            wrap(UNVERIFIED, TEXT_COLUMNS - 13).join("\n               ")
-        )?;
+        write!(to, "{LOUD}")?;
+        fact(to, "WARNING", UNVERIFIED, paper)?;
+        write!(to, "{LOUD:#}")?;
     }
     Ok(())
 }
 
-/// The empty line before a block.
-fn gap(wanted: bool) -> &'static str {
-    if wanted { "\n" } else { "" }
+/// Whom a certificate is for, and who signed it.
+fn holder(Certificate { subject, issuer, names, .. }: &Certificate) -> String {
+    let names = match names.as_slice() {
+        [] => subject.clone(),
+        [first] => first.clone(),
+        [first, others @ ..] => format!("{first} and {} more", others.len()),
+    };
+    format!("for {names}, by {issuer}")
+}
+
+/// Bytes in hex, in groups of four that a line can break between.
+fn pairs(bytes: &[u8]) -> String {
+    let groups = bytes.chunks(4).map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect());
+    groups.collect::<Vec<String>>().join(" ")
+}
+
+/// A name, and what it is, in as many lines as it takes.
+pub(super) fn fact(to: &mut String, name: &str, text: &str, paper: &Paper) -> fmt::Result {
+    let mut name = name;
+    for line in wrap(text, paper.columns.saturating_sub(NAME_COLUMNS)) {
+        writeln!(to, "  {name:<13}{line}")?;
+        name = "";
+    }
+    Ok(())
 }
 
 fn passed(to: &mut String, checked: &Checked) -> fmt::Result {
@@ -172,26 +203,46 @@ fn passed(to: &mut String, checked: &Checked) -> fmt::Result {
     writeln!(to)
 }
 
-fn failed(to: &mut String, failure: &Failure) -> fmt::Result {
+fn failed(to: &mut String, failure: &Failure, diagnosis: &Diagnosis, paper: &Paper) -> fmt::Result {
     let cause = cause::explain(failure);
+    let columns = paper.columns.saturating_sub(2);
     match failure.kind.is_agents_own() {
         true => writeln!(to, "\n{BAD}NOT TRIED{BAD:#}  {}", failure.kind)?,
         false => writeln!(to, "\n{BAD}FAILED{BAD:#}  {}: {}", place(failure.phase), failure.kind)?,
     }
-    for line in wrap(&cause.summary, TEXT_COLUMNS) {
+    for line in wrap(&cause.summary, columns) {
         writeln!(to, "  {line}")?;
     }
-    writeln!(to, "\n  {BOLD}Likely cause, and what to do{BOLD:#}")?;
-    for line in wrap(cause.hint, TEXT_COLUMNS) {
+    if let Some(meant) = &diagnosis.meant {
+        return writeln!(to, "\n  {BOLD}Did you mean{BOLD:#}  {meant}");
+    }
+    let by = cause.answered_by.map(|product| format!(" (it is {product} that answered)")).unwrap_or_default();
+    writeln!(to, "\n  {BOLD}Likely cause{by}{BOLD:#}")?;
+    for line in wrap(cause.hint, columns) {
         writeln!(to, "  {line}")?;
     }
-    let body = failure.refusal.as_ref().map(|refusal| refusal.body.trim_end()).unwrap_or_default();
-    if !body.is_empty() {
-        writeln!(to, "\n  {BOLD}The body of the answer{BOLD:#}")?;
-        for line in body.lines().take(BODY_LINES_MAX) {
-            let line: String = line.chars().take(TEXT_COLUMNS - 2).collect();
-            writeln!(to, "  {DIM}| {line}{DIM:#}")?;
+    if !cause.mend.is_empty() {
+        writeln!(to, "\n  {BOLD}Mend{BOLD:#}")?;
+        for line in cause.mend {
+            let style = if line.starts_with('#') { DIM } else { Style::new() };
+            writeln!(to, "    {style}{line}{style:#}")?;
         }
+    }
+    refusal(to, failure, columns)
+}
+
+/// What the answer to a refused upgrade had beside its status.
+fn refusal(to: &mut String, failure: &Failure, columns: usize) -> fmt::Result {
+    let Some(refusal) = &failure.refusal else { return Ok(()) };
+    let body = refusal.body.trim_end();
+    if refusal.headers.is_empty() && body.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "\n  {BOLD}The answer{BOLD:#}")?;
+    let lines = refusal.headers.iter().map(String::as_str).chain(body.lines().take(BODY_LINES_MAX));
+    for line in lines {
+        let line: String = line.chars().take(columns.saturating_sub(2)).collect();
+        writeln!(to, "  {DIM}| {}{DIM:#}", line.trim_end())?;
     }
     Ok(())
 }
@@ -207,35 +258,6 @@ fn place(phase: Phase) -> &'static str {
     }
 }
 
-fn millis(span: Micros) -> String {
-    format!("{:.1} ms", span.as_millis_f64())
-}
-
 fn size(columns: u64) -> usize {
     usize::try_from(columns).unwrap_or_default()
-}
-
-/// Breaks a text at spaces into lines of so many characters; a longer word is cut.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        loop {
-            let Some(line) = lines.last_mut() else { return lines };
-            let used = line.chars().count();
-            let space = usize::from(used > 0);
-            if used + space + word.len() <= columns {
-                if space > 0 {
-                    line.push(' ');
-                }
-                line.extend(word);
-                break;
-            }
-            if used == 0 {
-                line.extend(word.drain(..columns));
-            }
-            lines.push(String::new());
-        }
-    }
-    lines
 }

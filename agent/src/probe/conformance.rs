@@ -10,7 +10,7 @@ mod listen;
 mod provoke;
 mod raw;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use futures_util::{StreamExt as _, stream};
 use quorate_proto::{Failure, FailureKind, Micros, MonitorSpec};
@@ -187,8 +187,8 @@ async fn open_whole(prober: &Prober, spec: &MonitorSpec, variant: Variant) -> Re
 }
 
 fn told(failure: &Failure) -> String {
-    match &failure.kind {
-        FailureKind::Dropped => failure.detail.clone(),
-        kind => format!("{kind}: {}", failure.detail),
+    if failure.kind == FailureKind::Dropped {
+        return failure.detail.clone();
     }
+    format!("{}: {}", failure.kind, failure.detail)
 }

@@ -132,3 +132,64 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(last: u8, failed: Option<(FailureKind, Phase)>) -> Attempt {
+        let outcome = failed.map_or(Outcome::Passed, |(kind, phase)| {
+            Outcome::Failed(Failure::new(kind, phase, format!("trouble {last}")))
+        });
+        Attempt { address: IpAddr::from([10, 0, 0, last]), outcome, progress: Progress::new() }
+    }
+
+    #[test]
+    fn several_outcomes_are_one() {
+        let refused = |last| attempt(last, Some((FailureKind::ConnectionRefused, Phase::Tcp)));
+        let full = |last| attempt(last, Some((FailureKind::UpgradeStatus(503), Phase::Upgrade)));
+        let blocked = |last| attempt(last, Some((FailureKind::EgressBlocked, Phase::Tcp)));
+        let own = |last| attempt(last, Some((FailureKind::AgentFault, Phase::Exchange)));
+        for (attempts, told, detail) in [
+            (vec![refused(2), attempt(4, None), attempt(3, None)], 4, None),
+            (vec![refused(1)], 1, Some("trouble 1")),
+            (vec![refused(2), refused(1)], 2, Some("2 of 2 addresses fail; 10.0.0.2: trouble 2")),
+            (
+                vec![refused(1), full(3), full(2)],
+                3,
+                Some("3 of 3 addresses fail, 2 of them so; 10.0.0.3: trouble 3"),
+            ),
+            // What is the agent's own says nothing about the server, however far it came.
+            (vec![own(1), refused(2)], 2, Some("2 of 2 addresses fail, 1 of them so; 10.0.0.2: trouble 2")),
+            (vec![blocked(1), blocked(2)], 1, Some("2 of 2 addresses fail; 10.0.0.1: trouble 1")),
+        ] {
+            let count = attempts.len();
+            let (attempt, results) = judge(attempts).unwrap();
+            assert_eq!(attempt.address, IpAddr::from([10, 0, 0, told]));
+            let said = match &attempt.outcome {
+                Outcome::Passed => None,
+                Outcome::Failed(failure) => Some(failure.detail.as_str()),
+            };
+            assert_eq!(said, detail);
+            assert!(results.len() == count && results.is_sorted_by_key(|result| result.address));
+        }
+        assert!(judge(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn the_choice_does_not_hang_on_the_nameservers_order() {
+        let at = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
+        let v6 = |last: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, last], 80));
+        let (all, first) = (Addresses::All, Addresses::First);
+        for (found, addresses, family, wanted) in [
+            (vec![at(2), at(1), at(2)], all, Family::Any, vec![at(2), at(1)]),
+            ((1..=40).rev().map(at).collect(), all, Family::Any, (1..=16).rev().map(at).collect()),
+            (vec![at(2), v6(1), at(1), v6(2)], first, Family::Both, vec![v6(1), at(2)]),
+            (vec![at(2), v6(1), at(1)], all, Family::Both, vec![at(2), v6(1), at(1)]),
+            (vec![at(2), at(1)], first, Family::Both, vec![at(2)]),
+            (vec![], all, Family::Any, vec![]),
+        ] {
+            assert_eq!(chosen(found, addresses, family), wanted);
+        }
+    }
+}

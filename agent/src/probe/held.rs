@@ -63,7 +63,7 @@ pub(crate) struct NotOpened {
 
 /// Why we close (RFC 6455 section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub enum Farewell {
     /// The purpose is fulfilled: 1000.
     Done,
     /// The agent stops: 1001.
@@ -81,11 +81,12 @@ impl Prober {
         let greeted = timeout(Duration::from(span), self.greet(plan, &mut progress, &mut open)).await;
         progress.finish();
         let (address, took) = (progress.address, progress.timings.total);
+        let tls = progress.facts.tls.as_ref().map(|tls| tls.facts);
         let failure = match (greeted, open) {
             (Ok(Ok(())), Some(Open { socket, exchange })) => {
                 let held = Held { stream: socket.into_stream(), unflushed: false };
                 let conversation = exchange.into_conversation();
-                return Ok(Opened { held, conversation, address, tls: None, took });
+                return Ok(Opened { held, conversation, address, tls, took });
             }
             (Ok(Err(failure)), open) => {
                 part(open);

@@ -20,7 +20,7 @@ use url::Host;
 use super::{
     answer::{self, Answer, Parsed},
     progress::Progress,
-    quote,
+    quote, request,
     route::{Route, RouteError, host_and_port},
 };
 use crate::limits;
@@ -44,28 +44,35 @@ pub enum ProxyParseError {
     Scheme(String),
 }
 
-/// Reads a proxy as people write it: `host:port`, with `http://` and `user:password@` in front where they like.
+/// Reads a proxy as people write it: `host:port`, `user:password@host:port`, or an `http://` URL, in which user and password
+/// are percent-encoded.
 ///
 /// # Errors
 /// [`ProxyParseError`] where it is not one.
 pub fn parse(text: &str) -> Result<Proxy, ProxyParseError> {
-    let rest = match text.trim().split_once("://") {
-        None => text.trim(),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest.trim_end_matches('/'),
+    let text = text.trim();
+    let (rest, is_url) = match text.split_once("://") {
+        None => (text, false),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
+            (rest.strip_suffix('/').unwrap_or(rest), true)
+        }
         Some((scheme, _)) => return Err(ProxyParseError::Scheme(quote::quote(scheme))),
     };
     let (credentials, address) = match rest.rsplit_once('@') {
         None => (None, rest),
         Some((credentials, address)) => (Some(credentials), address),
     };
-    let fits = address.len() <= protocol::ADDRESS_BYTES_MAX;
-    if !fits || host_and_port(address).is_none() {
+    if address.len() > protocol::ADDRESS_BYTES_MAX || host_and_port(address).is_none() {
         return Err(ProxyParseError::Shape);
     }
     let authorization = match credentials {
         None => None,
-        Some(pair) if pair.contains(':') => Some(format!("Basic {}", BASE64.encode(pair.as_bytes()))),
-        Some(_) => return Err(ProxyParseError::Shape),
+        Some(pair) => {
+            let (user, password) = pair.split_once(':').ok_or(ProxyParseError::Shape)?;
+            let part = |text: &str| if is_url { request::decoded(text) } else { text.to_owned() };
+            let pair = format!("{}:{}", part(user), part(password));
+            Some(format!("Basic {}", BASE64.encode(pair.as_bytes())))
+        }
     };
     Ok(Proxy { address: address.to_owned(), authorization })
 }
@@ -246,3 +253,56 @@ const PROXY_STATUS_ERRORS: [(&str, FailureKind); 7] = [
     ("connection_terminated", FailureKind::ConnectionReset),
     ("connection_timeout", FailureKind::ConnectTimeout),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_reads_as_people_write_it() {
+        let basic = |pair: &str| Some(format!("Basic {}", BASE64.encode(pair.as_bytes())));
+        for (text, address, authorization) in [
+            ("proxy.example:3128", "proxy.example:3128", None),
+            (" http://proxy.example:3128/ ", "proxy.example:3128", None),
+            ("HTTP://[2001:db8::1]:8080", "[2001:db8::1]:8080", None),
+            ("me:p@s%40s@10.0.0.1:1", "10.0.0.1:1", basic("me:p@s%40s")),
+            ("http://me:p%40ss:x@10.0.0.1:1", "10.0.0.1:1", basic("me:p@ss:x")),
+        ] {
+            let proxy = Proxy { address: address.to_owned(), authorization };
+            assert_eq!(parse(text), Ok(proxy), "{text}");
+        }
+        for (text, why) in [
+            ("proxy.example", "wanted HOST:PORT"),
+            ("proxy.example:0", "wanted HOST:PORT"),
+            ("http://proxy.example:3128/path", "wanted HOST:PORT"),
+            ("secret@proxy.example:3128", "wanted HOST:PORT"),
+            ("", "wanted HOST:PORT"),
+            ("socks5://proxy.example:1080", "socks5:// is not supported"),
+            ("https://proxy.example:443", "https:// is not supported"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_is_told_is_one_line_each() {
+        let route = |authorization: Option<&str>| {
+            ProxyRoute::new(&Proxy {
+                address: "proxy.example:3128".into(),
+                authorization: authorization.map(str::to_owned),
+            })
+        };
+        assert!(matches!(route(Some("Basic x\r\nEvil: yes")), Err(RouteError::ProxyAuthorization)));
+        let route = route(Some("Basic eHg=")).unwrap();
+        assert_eq!(
+            route.request("[2001:db8::1]:443"),
+            format!(
+                "CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\nUser-Agent: quorate-agent/{}\r\n\
+                 Proxy-Authorization: Basic eHg=\r\n\r\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+        assert_eq!(format!("{route:?}"), "ProxyRoute(proxy.example:3128)");
+    }
+}

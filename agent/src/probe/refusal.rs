@@ -18,7 +18,7 @@ enum Part {
 
 /// The headers that are kept, the most telling first. A name that ends in `*` stands for all that begin so. `Server` has a
 /// place of its own in the refusal.
-const KEPT: [(&str, Part); 31] = [
+const KEPT: [(&str, Part); 33] = [
     // Why.
     ("retry-after", Part::Whole),
     ("location", Part::Path),
@@ -31,6 +31,8 @@ const KEPT: [(&str, Part); 31] = [
     ("proxy-status", Part::Whole),
     ("x-squid-error", Part::Whole),
     ("x-amzn-errortype", Part::Whole),
+    ("x-amz-apigw-id", Part::Whole),
+    ("apigw-requestid", Part::Whole),
     ("cf-mitigated", Part::Whole),
     // Who.
     ("via", Part::Whole),

@@ -132,7 +132,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// Undoes the percent-encoding that the URL parser gave to a user name or password.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

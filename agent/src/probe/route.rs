@@ -1,13 +1,14 @@
 //! The way to a server, as a monitor's specification gives it: whom to connect to, through which proxy, at which of its
 //! addresses, and what TLS needs.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use quorate_proto::{
     MonitorSpec,
     monitor::{Addresses, ClientCertificate, Family},
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem, pem::PemObject};
+use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::proxy::ProxyRoute;
@@ -31,6 +32,8 @@ pub(crate) struct Route {
 pub(crate) struct TlsRoute {
     pub(crate) name: ServerName<'static>,
     pub(crate) settings: TlsSettings,
+    /// What was made of the settings, once it was needed.
+    pub(crate) made: OnceLock<TlsConnector>,
 }
 
 /// How this side of TLS is set up.
@@ -136,7 +139,11 @@ fn tls_route(spec: &MonitorSpec, host: &Host<String>) -> Result<TlsRoute, RouteE
         },
     };
     let identity = spec.client_certificate.as_ref().map(identity).transpose()?;
-    Ok(TlsRoute { name, settings: TlsSettings { extra_roots, verify: spec.verify_tls, identity } })
+    Ok(TlsRoute {
+        name,
+        settings: TlsSettings { extra_roots, verify: spec.verify_tls, identity },
+        made: OnceLock::new(),
+    })
 }
 
 fn identity(certificate: &ClientCertificate) -> Result<Identity, RouteError> {

@@ -1,12 +1,9 @@
 //! The TLS handshake: bundled roots, so that every agent judges a certificate alike, and never a resumed session, so that
 //! every check sees what a first visit sees.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use quorate_proto::{Failure, FailureKind, outcome::TlsFacts};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -26,7 +23,6 @@ use super::{
     route::{TlsRoute, TlsSettings},
     turns::Turns,
 };
-use crate::limits;
 
 /// What all handshakes share.
 pub(crate) struct Tls {
@@ -34,9 +30,6 @@ pub(crate) struct Tls {
     roots: RootCertStore,
     usual: TlsConnector,
     blind: TlsConnector,
-    /// For settings that some monitors have and most have not, by [`fingerprint`]: a key takes as long to read as a
-    /// handshake's half.
-    special: Mutex<BTreeMap<[u8; 32], TlsConnector>>,
 }
 
 impl Tls {
@@ -46,7 +39,7 @@ impl Tls {
         let settings = TlsSettings { verify: true, ..TlsSettings::default() };
         let usual = connector(&provider, &roots, &settings)?;
         let blind = connector(&provider, &roots, &TlsSettings::default())?;
-        Ok(Self { provider, roots, usual, blind, special: Mutex::default() })
+        Ok(Self { provider, roots, usual, blind })
     }
 
     /// Shakes hands. Takes as long as it takes: the caller has the deadline.
@@ -56,7 +49,7 @@ impl Tls {
         route: &TlsRoute,
         progress: &mut Progress,
     ) -> Result<TlsStream<Turns>, Failure> {
-        let connector = self.connector(&route.settings).map_err(|error| {
+        let connector = self.connector(route).map_err(|error| {
             progress.fail((FailureKind::AgentFault, format!("TLS cannot be set up: {error}")))
         })?;
         let stream = connector
@@ -67,49 +60,22 @@ impl Tls {
         Ok(stream)
     }
 
-    fn connector(&self, settings: &TlsSettings) -> Result<TlsConnector, rustls::Error> {
+    /// What is special about a monitor is made up once for all of its checks: a key takes as long to read as a handshake's
+    /// half.
+    fn connector(&self, route: &TlsRoute) -> Result<TlsConnector, rustls::Error> {
+        let TlsRoute { settings, made, .. } = route;
         if settings.identity.is_none() && !settings.verify {
             return Ok(self.blind.clone());
         }
         if settings.identity.is_none() && settings.extra_roots.is_empty() {
             return Ok(self.usual.clone());
         }
-        let fingerprint = fingerprint(settings);
-        let special = || self.special.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = special().get(&fingerprint) {
-            return Ok(known.clone());
+        if let Some(made) = made.get() {
+            return Ok(made.clone());
         }
-        let made = connector(&self.provider, &self.roots, settings)?;
-        let mut special = special();
-        if special.len() >= limits::TLS_SETTINGS_KEPT_MAX {
-            // Fingerprints are as good as random, and so is which one goes.
-            special.pop_first();
-        }
-        special.insert(fingerprint, made.clone());
-        Ok(made)
+        let special = connector(&self.provider, &self.roots, settings)?;
+        Ok(made.get_or_init(|| special).clone())
     }
-}
-
-/// SHA-256 of all settings, each with its length in front.
-fn fingerprint(settings: &TlsSettings) -> [u8; 32] {
-    let TlsSettings { extra_roots, verify, identity } = settings;
-    let mut context = Context::new(&SHA256);
-    let mut add = |bytes: &[u8]| {
-        context.update(&bytes.len().to_be_bytes());
-        context.update(bytes);
-    };
-    add(&[u8::from(*verify), u8::from(identity.is_some())]);
-    add(&extra_roots.len().to_be_bytes());
-    extra_roots.iter().for_each(|root| add(root));
-    if let Some(identity) = identity {
-        identity.chain.iter().for_each(|certificate| add(certificate));
-        add(identity.key.secret_der());
-    }
-    sum(context.finish())
-}
-
-fn sum(digest: aws_lc_rs::digest::Digest) -> [u8; 32] {
-    digest.as_ref().try_into().unwrap_or_default()
 }
 
 /// A client as a monitor wants it. Beside that it is like a browser for `wss://`: HTTP/1.1 by name, since a server that
@@ -151,7 +117,7 @@ fn seen(stream: &TlsStream<Turns>, verified: bool) -> TlsSeen {
         version: version.unwrap_or_default(),
         cipher: cipher.unwrap_or_default(),
         not_after: chain.iter().filter_map(|certificate| certificate::not_after(certificate)).min(),
-        fingerprint: chain.first().map(|leaf| sum(digest(&SHA256, leaf))).unwrap_or_default(),
+        fingerprint: chain.first().map(|leaf| fingerprint(leaf)).unwrap_or_default(),
         verified,
     };
     TlsSeen {
@@ -159,6 +125,10 @@ fn seen(stream: &TlsStream<Turns>, verified: bool) -> TlsSeen {
         key_exchange: key_exchange.unwrap_or_default(),
         certificate: chain.first().and_then(|leaf| certificate::read(leaf)),
     }
+}
+
+fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+    digest(&SHA256, certificate).as_ref().try_into().unwrap_or_default()
 }
 
 /// Takes any certificate, as `verify_tls = false` asks for. The handshake's signature is verified all the same: the server

@@ -13,6 +13,7 @@ use super::{
     canaries::Canaries,
     checks::{Checks, Confirmation, Finished},
     monitors::Monitors,
+    searches::{Found, Searches},
     sooner,
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
 pub(super) struct Agent {
     pub(super) checks: Checks,
     pub(super) canaries: Canaries,
+    pub(super) searches: Searches,
     monitors: Monitors,
     schedule: Schedule,
     signer: Signer,
@@ -61,6 +63,7 @@ impl Agent {
         let mut agent = Self {
             checks: Checks::new(Arc::clone(prober)),
             canaries,
+            searches: Searches::new(Arc::clone(prober)),
             monitors: Monitors::new(Arc::clone(prober)),
             schedule,
             signer,
@@ -92,9 +95,11 @@ impl Agent {
         if self.signer.deadline().is_some_and(|deadline| deadline <= moment.tick) {
             self.flush(moment);
         }
+        self.searches.start_due(moment.tick);
         let wait = |deadline: Tick| deadline.since(moment.tick);
         let schedule = self.schedule.deadline().filter(|_| self.checks.has_room());
-        sooner(schedule.map(wait), self.signer.deadline().map(wait))
+        let signing = sooner(self.signer.deadline().map(wait), self.searches.deadline().map(wait));
+        sooner(schedule.map(wait), signing)
     }
 
     pub(super) fn handle_event(&mut self, event: Event) {
@@ -173,6 +178,15 @@ impl Agent {
         }
     }
 
+    /// A search for an idle timeout is over.
+    pub(super) fn handle_found(&mut self, found: Found) {
+        let Found { result, at } = found;
+        tracing::info!(monitor = %result.monitor, finding = ?result.finding, "idle timeout");
+        if self.schedule.spec(&result.monitor).is_some() {
+            self.take(Entry::IdleTimeout(result), at, self.schedule.revision());
+        }
+    }
+
     /// Ten times a second.
     pub(super) fn handle_beat(&mut self) {
         let tick = clock::tick();
@@ -197,6 +211,7 @@ impl Agent {
     /// Starts no more checks, gives up those under way, closes canaries, and signs what there is.
     pub(super) async fn stop(&mut self) {
         self.checks.abort();
+        self.searches.abort();
         self.canaries.leave();
         let leaving = async {
             while let Some(report) = self.canaries.last().await {
@@ -236,6 +251,7 @@ impl Agent {
     fn take_up_monitors(&mut self) {
         self.monitors.set(self.schedule.specs());
         self.canaries.set(self.monitors.iter());
+        self.searches.set(self.monitors.iter(), clock::tick());
     }
 
     fn assignments_changed(&mut self) {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use quorate_proto::{
     AggregatorKey, Assignment, BootEpoch, CheckKind, CheckResult, FailureKind, MonitorSpec, Outcome,
     SignedUnit, SigningKey, Slot, WallMicros,
-    canary::CanaryResult,
+    canary::{CanaryResult, IdleTimeoutResult},
     frame::{AckVerdict, Health},
     unit::Content,
 };
@@ -56,6 +56,7 @@ struct World {
     kept: watch::Receiver<Assigned>,
     results: Vec<CheckResult>,
     canaries: Vec<CanaryResult>,
+    idle_timeouts: Vec<IdleTimeoutResult>,
     _folder: tempfile::TempDir,
 }
 
@@ -88,8 +89,8 @@ impl World {
         let (keep, kept) = watch::channel(Assigned::default());
         let signer = Signer::new(key, aggregator, BootEpoch(1));
         let agent = Agent::new(signer, spool, &prober, canaries, report, keep, Assigned::default());
-        let (results, canaries) = (Vec::new(), Vec::new());
-        Self { agent, parcels, health, kept, results, canaries, _folder: folder }
+        let (results, canaries, idle_timeouts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { agent, parcels, health, kept, results, canaries, idle_timeouts, _folder: folder }
     }
 
     /// Works until the results so far are enough.
@@ -98,18 +99,24 @@ impl World {
     }
 
     async fn work_until(&mut self, enough: impl Fn(&[CheckResult], &[CanaryResult]) -> bool) {
+        self.work(|world| enough(&world.results, &world.canaries)).await;
+    }
+
+    async fn work(&mut self, enough: impl Fn(&Self) -> bool) {
         let work = async {
-            while !enough(&self.results, &self.canaries) {
+            while !enough(self) {
                 let wait = self.agent.step().map_or(Duration::from_secs(1), Duration::from);
                 tokio::select! {
                     finished = self.agent.checks.next() => self.agent.handle_finished(finished),
                     report = self.agent.canaries.next() => self.agent.handle_report(report),
+                    found = self.agent.searches.next() => self.agent.handle_found(found),
                     parcel = self.parcels.next() => {
                         self.parcels.settle(parcel.epoch, parcel.sequence, AckVerdict::Stored);
                         let unit = SignedUnit::parse(parcel.unit).unwrap();
                         let Content::Batch(batch) = unit.content().unwrap() else { panic!("a gap") };
                         self.results.extend(batch.results);
                         self.canaries.extend(batch.canaries);
+                        self.idle_timeouts.extend(batch.idle_timeouts);
                     }
                     () = sleep(wait) => {}
                 }

@@ -124,19 +124,54 @@ fn as_json(loaded: &Result<Loaded, Vec<Fault>>) -> serde_json::Value {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_example_for_deployment_is_good() {
-        let environment = Environment {
+    fn environment() -> Environment<'static> {
+        let files = |path: &std::path::Path| match path.file_name().and_then(std::ffi::OsStr::to_str) {
+            Some("client.pem" | "ca.pem") => Ok(CLIENT[0].clone().into_bytes()),
+            Some("client.key") => Ok(CLIENT[1].clone().into_bytes()),
+            _ => crate::config::read_bounded(path),
+        };
+        Environment {
             variable: Box::new(|name| match name {
                 "SLACK_URL" => Some("https://hooks.slack.com/services/T/B/x".to_owned()),
                 "WEBHOOK_SECRET" => Some("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
-                "FEED_TOKEN" => Some("t0ken".to_owned()),
+                "FEED_TOKEN" | "CHAT_TOKEN" => Some("t0ken".to_owned()),
                 _ => None,
             }),
+            file: Box::new(files),
             ..Environment::of_process()
-        };
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/quorate.example.toml");
-        let loaded = Config::load(&path, &environment).unwrap();
+        }
+    }
+
+    static CLIENT: std::sync::LazyLock<[String; 2]> = std::sync::LazyLock::new(|| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(["agent".to_owned()]).unwrap().self_signed(&key).unwrap();
+        [certificate.pem(), key.serialize_pem()]
+    });
+
+    fn shipped(name: &str) -> Loaded {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name);
+        Config::load(&path, &environment()).unwrap()
+    }
+
+    #[test]
+    fn the_reference_has_every_key_and_is_good() {
+        let loaded = shipped("quorate.reference.toml");
+        assert_eq!(loaded.warnings, []);
+        assert!(loaded.config.monitors.iter().any(|monitor| monitor.spec.idle_search.is_some()));
+        let text = include_str!("../../../deploy/quorate.reference.toml");
+        // A key that nothing has makes the message that lists all that a monitor may have.
+        let unknown = "[[monitors]]\nid = \"m\"\nurl = \"wss://h/\"\nzzzzzzzzzzzzzzzz = 1";
+        let faults = crate::config::parse(unknown, "x", &environment()).unwrap_err();
+        let keys = faults[0].wanted.strip_prefix("one of the keys ").unwrap();
+        for key in keys.split(", ") {
+            assert!(text.contains(&format!("\n{key} = ")) || text.contains(&format!("#{key} = ")), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_example_for_deployment_is_good() {
+        let loaded = shipped("quorate.example.toml");
         assert_eq!(loaded.warnings, []);
         assert_eq!(
             summary(&loaded),

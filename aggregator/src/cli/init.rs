@@ -68,17 +68,21 @@ mod tests {
         let starter = parse(STARTER, "quorate.toml", &environment).unwrap();
         assert_eq!(starter.config.monitors.len(), 1);
 
-        // Lines of the form `#key = …`, `#[table]` and `#  …` are examples; prose has a space after the `#`.
+        // Lines of the form `#key = …`, `#[table]` and `#  {…` are examples; prose has one space after the `#`.
         let all: String = STARTER
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(example) if !example.starts_with(' ') => format!("{example}\n"),
+                Some(example) if !example.starts_with(' ') || example.starts_with("  {") => {
+                    format!("{example}\n")
+                }
                 _ => format!("{line}\n"),
             })
             .collect();
         let all = parse(&all, "quorate.toml", &environment).unwrap();
         assert_eq!(all.config.channels.len(), 2);
-        assert!(all.config.monitors.len() > 1);
+        let [_, feed, live] = all.config.monitors.as_slice() else { panic!("three monitors") };
+        assert_eq!((feed.spec.hello.len(), feed.spec.steps.len(), feed.spec.samples), (2, 2, 3));
+        assert_eq!(live.spec.url, "wss://live.example.org/socket.io/?EIO=4&transport=websocket");
     }
 
     #[test]

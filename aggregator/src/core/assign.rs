@@ -15,6 +15,7 @@ use quorate_quorum::{Event, Moment, Policy};
 use super::{
     effect::{Effect, HandOver, HandedOver, Now, Parcel},
     ledger::After,
+    standing::{Standing, TlsStanding},
     state::{Core, Watched},
 };
 use crate::{
@@ -159,6 +160,8 @@ impl Core {
             self.feed(Event::Remove { monitor: monitor.clone() }, now);
             self.monitors.remove(monitor);
             self.restored.remove(monitor);
+            self.remembered.said.remove(monitor);
+            self.remembered.tls.remove(monitor);
             self.ledger.change(Change::MonitorGone { monitor: monitor.clone() }, now.moment);
         }
         gone.into_iter().filter(|monitor| self.assignments.forms.remove(monitor).is_some()).collect()
@@ -188,15 +191,20 @@ impl Core {
         for monitor in Arc::clone(&self.config).monitors.iter().cloned() {
             let id = monitor.spec.id.clone();
             let policy = self.policy(&monitor);
-            let sightings = match self.monitors.remove(&id) {
+            let watched = match self.monitors.remove(&id) {
                 Some(before) if before.policy == policy => {
                     self.monitors.insert(id, Watched { monitor, ..before });
                     continue;
                 }
-                Some(before) => before.sightings,
-                None => BTreeMap::new(),
+                Some(mut before) => {
+                    if before.policy.revision != policy.revision {
+                        // It may be another server.
+                        before.standings.values_mut().for_each(Standing::begin_anew);
+                    }
+                    Watched { monitor, policy: policy.clone(), ..before }
+                }
+                None => self.remembered(monitor, policy.clone()),
             };
-            let watched = Watched { monitor, policy: policy.clone(), sightings };
             self.monitors.insert(id.clone(), watched);
             self.feed(Event::Configure { monitor: id, policy }, now);
         }
@@ -205,6 +213,16 @@ impl Core {
             let since = Moment(u64::try_from(since.0).unwrap_or(0)).min(now.moment);
             self.feed(Event::Restore { monitor, verdict, since }, now);
         }
+    }
+
+    /// A monitor that is new to this process, with what the store remembers of it.
+    fn remembered(&mut self, monitor: Monitor, policy: Policy) -> Watched {
+        let id = &monitor.spec.id;
+        let said = self.remembered.said.remove(id).unwrap_or_default();
+        let tls = self.remembered.tls.remove(id).unwrap_or_default();
+        let standing = |stored| Standing { tls: Some(TlsStanding::restored(stored)), ..Standing::default() };
+        let standings = tls.into_iter().map(|(region, stored)| (region, standing(stored))).collect();
+        Watched { monitor, policy, sightings: BTreeMap::new(), standings, said }
     }
 
     fn policy(&self, monitor: &Monitor) -> Policy {

@@ -28,13 +28,20 @@ impl Core {
     pub(super) fn observe(&mut self, unit: &Unit, ticket: &Ticket, now: Now) -> BatchFacts {
         match &unit.content {
             Content::Batch(batch) => {
+                let agent = unit.place.agent;
+                // Checks first: a canary's end is news where none of them tells of it.
                 let results = self.observe_results(unit, batch, ticket, now);
-                let when = |age, at| When::of(age, at, ticket, now).facts();
-                BatchFacts {
-                    results,
-                    canaries: batch.canaries.iter().map(|one| when(one.age, one.at)).collect(),
-                    idle_timeouts: batch.idle_timeouts.iter().map(|one| when(one.age, one.at)).collect(),
+                let mut facts = BatchFacts { results, ..BatchFacts::default() };
+                for canary in &batch.canaries {
+                    let when = When::of(canary.age, canary.at, ticket, now);
+                    facts.canaries.push(when.facts());
+                    self.hear_canary(agent, canary, batch.revision, when, now);
                 }
+                for found in &batch.idle_timeouts {
+                    facts.idle_timeouts.push(When::of(found.age, found.at, ticket, now).facts());
+                    self.hear_idle_timeout(agent, found, batch.revision, now);
+                }
+                facts
             }
             Content::Gap(gap) => {
                 self.note_gap(unit, gap);
@@ -114,11 +121,15 @@ impl Core {
             let sighting = Sighting { agent: name, latency: result.latency(), failure };
             watched.sightings.insert(source.agent, Seen { ended, sighting });
         }
+        let took = took(result, &watched.monitor.spec);
         self.canvas.touch(&result.monitor);
+        if let Some(witness) = self.witness(source.agent, &result.monitor, revision) {
+            self.see_check(&witness, result, ended, now);
+        }
         let observation = Observation {
             monitor: result.monitor.clone(),
             region,
-            started: ended.before(took(result, &watched.monitor.spec)),
+            started: ended.before(took),
             ended,
             finding: finding(result),
             revision,

@@ -138,6 +138,7 @@ impl Core {
             let seen = state
                 .and_then(|state: &RegionState| state.source)
                 .and_then(|source| watched.sightings.get(&source.agent));
+            let standing = watched.standings.get(region);
             let vote = state.map_or(Vote::Abstain(Abstention::NoResult), |state| state.vote);
             let sighting = seen.map(|seen| &seen.sighting);
             RegionView {
@@ -149,10 +150,13 @@ impl Core {
                     .and_then(|sighting| sighting.failure.as_ref())
                     .and_then(|failure| decide::vote_words(Vote::Fail, Some(failure))),
                 agent: sighting.map(|sighting| sighting.agent.clone()),
-                canary: None,
-                tls: None,
-                addresses: None,
-                idle_timeout: None,
+                canary: monitor
+                    .spec
+                    .canary
+                    .map(|_| standing.map(|standing| standing.canary.view(now.moment)).unwrap_or_default()),
+                tls: standing.and_then(|standing| standing.tls).map(|tls| tls.stored.facts),
+                addresses: standing.and_then(|standing| decide::events::address_words(&standing.addresses)),
+                idle_timeout: watched.idle_timeout(region),
             }
         };
         MonitorView {

@@ -12,7 +12,7 @@ use super::{
     ledger::Ledger,
     outbox::Outbox,
     picture::Canvas,
-    state::{Agent, Core},
+    state::{Agent, Core, Remembered},
 };
 use crate::{
     config::Config,
@@ -97,6 +97,7 @@ impl Core {
                 .map(|open| (open.incident.monitor.id.clone(), open))
                 .collect(),
             restored: recovered.verdicts,
+            remembered: Remembered { said: recovered.said, tls: recovered.tls },
             outbox: Outbox {
                 next: recovered.delivery_next,
                 pending: recovered.deliveries_pending.into_iter().map(|row| (row.id, row)).collect(),

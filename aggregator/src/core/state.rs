@@ -17,14 +17,15 @@ use super::{
     ledger::Ledger,
     outbox::Outbox,
     picture::Canvas,
+    standing::Standing,
     units::{Ticket, Upload},
 };
 use crate::{
     config::{Config, Monitor},
     decide::Sighting,
     limits,
-    model::{Counts, Intake, Push, Tracked},
-    store::StoredVerdict,
+    model::{Counts, Intake, Push, Said, Tracked},
+    store::{StoredTls, StoredVerdict},
 };
 
 /// The core. Everything that it knows, and no way to touch anything but by [`Effect`]s.
@@ -45,6 +46,8 @@ pub(super) struct Core {
     pub(super) incidents: BTreeMap<MonitorId, Tracked>,
     /// What was last decided before the start, until the monitor is taken up.
     pub(super) restored: BTreeMap<MonitorId, StoredVerdict>,
+    /// What was said, and what TLS agreed on, before the start, until the monitor is taken up.
+    pub(super) remembered: Remembered,
     pub(super) outbox: Outbox,
     pub(super) ledger: Ledger,
     /// When the first parked unit has waited for too long.
@@ -91,6 +94,13 @@ pub(super) struct Connection {
     pub(super) handed_at: Moment,
 }
 
+/// What the store remembers of monitors besides verdicts.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    pub(super) said: BTreeMap<MonitorId, Said>,
+    pub(super) tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
+}
+
 /// A monitor that is watched.
 #[derive(Debug)]
 pub(super) struct Watched {
@@ -98,6 +108,10 @@ pub(super) struct Watched {
     pub(super) policy: Policy,
     /// The latest check of each agent that the engine was told of.
     pub(super) sightings: BTreeMap<AgentKey, Seen>,
+    /// What is known of each region besides.
+    pub(super) standings: BTreeMap<Region, Standing>,
+    /// What has been said of it by events.
+    pub(super) said: Said,
 }
 
 /// The latest check of one agent.
@@ -146,7 +160,9 @@ impl Core {
                     self.confirm(&monitor, &regions, request);
                 }
                 quorate_quorum::Effect::Changed(change) => self.changed(&change, now),
-                quorate_quorum::Effect::Restarted { .. } => {}
+                quorate_quorum::Effect::Restarted { monitor, regions, began: _, took } => {
+                    self.restarted(&monitor, &regions, took, now);
+                }
             }
         }
     }

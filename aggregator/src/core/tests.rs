@@ -3,6 +3,7 @@
 mod alerts;
 mod assign;
 mod bench;
+mod canaries;
 mod enrol;
 mod random;
 mod restart;

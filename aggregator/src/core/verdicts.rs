@@ -8,6 +8,7 @@ use quorate_quorum::{Timeline, Verdict, VerdictChange};
 use super::{
     chance,
     effect::{Effect, Now},
+    standing::enter,
     state::Core,
 };
 use crate::{
@@ -108,11 +109,7 @@ impl Core {
     fn count_page(&mut self, timeline: &Timeline) {
         let Some(first) = timeline.first_failure_at else { return };
         let seconds = timeline.decided_at.since(first).as_secs_f64();
-        self.counts.page_seconds.resize(PAGE_SECONDS_BOUNDS.len() + 1, 0);
-        let bucket = PAGE_SECONDS_BOUNDS.iter().take_while(|bound| seconds > **bound).count();
-        if let Some(count) = self.counts.page_seconds.get_mut(bucket) {
-            *count += 1;
-        }
+        enter(&mut self.counts.page_seconds, &PAGE_SECONDS_BOUNDS, seconds);
         self.counts.page_seconds_sum += seconds;
     }
 }

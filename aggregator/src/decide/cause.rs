@@ -19,7 +19,11 @@ pub(super) fn of(situation: &Situation<'_>) -> Option<IncidentCause> {
         .filter_map(|counted| situation.sightings.get(&counted.region)?.failure.as_ref());
     let mut kinds = BTreeMap::<String, (usize, &Failure)>::new();
     for failure in failing {
-        kinds.entry(failure.kind.to_string()).or_insert((0, failure)).0 += 1;
+        // A server at its limit answers some with 503 and lets others wait: beside living canaries that is one cause.
+        let explained = cause::explain(failure).kind;
+        let is_own = explained == failure.kind.name();
+        let kind = if is_own { failure.kind.to_string() } else { explained.to_owned() };
+        kinds.entry(kind).or_insert((0, failure)).0 += 1;
     }
     // Among equals the first by name: which it is must not depend on the order in which regions reported.
     let (_, (_, failure)) = kinds.into_iter().rev().max_by_key(|(_, (regions, _))| *regions)?;

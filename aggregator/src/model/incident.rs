@@ -59,7 +59,8 @@ pub struct MonitorReference {
 /// The likely cause of an incident: the failure that most of the failing regions saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentCause {
-    /// [`quorate_proto::FailureKind::name`], or `unobserved`.
+    /// [`quorate_proto::FailureKind::name`]; `connection_limit` or `draining` where newcomers fail beside canaries that live;
+    /// or `unobserved`.
     pub kind: String,
     /// One sentence: what was seen.
     pub summary: String,

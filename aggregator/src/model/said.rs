@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Said {
     /// Certificates whose end was announced, by fingerprint in hexadecimal.
     pub certificates: BTreeMap<String, CertificateSaid>,
-    /// Certificates, by fingerprint in hexadecimal, that regions were seen to be shown side by side, and when last.
-    pub differing: BTreeMap<String, WallMicros>,
+    /// When regions were last seen to be shown different certificates, after it was said.
+    pub differing: Option<WallMicros>,
     /// After which idle time the path cuts a connection, as found last in each region.
     pub idle: BTreeMap<Region, IdleSaid>,
     /// Addresses that were said to fail, by region.
@@ -27,7 +27,7 @@ pub struct Said {
 /// A certificate whose end was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateSaid {
-    /// The time before its end at which it was last announced.
+    /// The shortest time before its end at which it was announced.
     pub before: Micros,
     /// When it ends.
     pub not_after: WallMicros,

@@ -51,25 +51,6 @@ enum Sign {
     Body(&'static str),
 }
 
-/// The beginnings of headers by which a product is known or its answer understood, in lower case: what a probe keeps of a
-/// refusal ([`UpgradeRefusal::headers`]) should have these.
-pub const TELLING_HEADERS: [&str; 14] = [
-    "via",
-    "cf-ray",
-    "cf-mitigated",
-    "x-cache",
-    "x-amzn-errortype",
-    "x-amz-apigw-id",
-    "apigw-requestid",
-    "x-azure-ref",
-    "x-envoy-upstream-service-time",
-    "location",
-    "retry-after",
-    "www-authenticate",
-    "sec-websocket-version",
-    "x-kong-response-latency",
-];
-
 /// The first product with a fitting sign is the one. Those that answer for others (a content network in front of a load
 /// balancer) come first; those known by a text that others share come last.
 const SIGNS: &[(Product, &[Sign])] = &[

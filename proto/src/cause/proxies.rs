@@ -108,7 +108,7 @@ pub(super) const PROXIES: &[Row] = &[
             "# haproxy.cfg: does the server speak TLS there?",
             "backend websocket",
             "    server app1 127.0.0.1:9000 check        # plain",
-            "    server app1 127.0.0.1:9443 check ssl verify required ca-file /etc/ssl/certs/ca-certificates.crt",
+            "    server app1 127.0.0.1:9443 check ssl verify none   # TLS",
         ],
     ),
     mended(
@@ -204,7 +204,7 @@ pub(super) const PROXIES: &[Row] = &[
          body names which; in a mesh it is often TLS on one side only.",
         &[
             "# which hosts does Envoy count as healthy?",
-            "curl -s http://127.0.0.1:9901/clusters | grep -E 'health_flags|cx_connect_fail'",
+            "curl -s http://127.0.0.1:9901/clusters | grep health_flags",
             "# Istio: the port's name says the protocol",
             "ports: [{name: http-ws, port: 80, targetPort: 9000}]",
         ],
@@ -255,24 +255,14 @@ pub(super) const PROXIES: &[Row] = &[
     ),
     // Clouds
     mended(
-        Case::By(Product::AwsLoadBalancer, 400..=499),
+        Case::By(Product::AwsLoadBalancer, 400..=599),
         STATUS,
-        "The load balancer itself refused it: 403 is AWS WAF or a rule with a fixed answer, 401 its login, 404 no rule for \
-         this host and path, 464 a target group that speaks HTTP/2 instead of HTTP/1.1.",
-        &[
-            "# what answered: a rule, WAF or the target",
-            "aws elbv2 describe-rules --listener-arn $LISTENER",
-            "# a WebSocket needs a target group of protocol version HTTP1",
-            "aws elbv2 describe-target-groups --query 'TargetGroups[].ProtocolVersion'",
-        ],
-    ),
-    mended(
-        Case::By(Product::AwsLoadBalancer, 500..=599),
-        STATUS,
-        "The load balancer got no proper answer from a target: 502 it closed the connection, 503 the target group has no \
-         targets, 504 it did not answer. Look at the targets' health and their security group.",
+        "The load balancer itself answered: 502 a target closed the connection, 503 there are no targets, 504 none answered; \
+         403 is AWS WAF or a fixed answer, 404 no rule for the path, 464 a target group for HTTP/2.",
         &[
             "aws elbv2 describe-target-health --target-group-arn $TARGET_GROUP",
+            "# a WebSocket needs a target group of protocol version HTTP1",
+            "aws elbv2 describe-target-groups --query 'TargetGroups[].ProtocolVersion'",
             "# idle connections are cut after 60 s unless heartbeats come sooner, or:",
             "aws elbv2 modify-load-balancer-attributes --load-balancer-arn $LB \\",
             "  --attributes Key=idle_timeout.timeout_seconds,Value=300",
@@ -319,31 +309,21 @@ pub(super) const PROXIES: &[Row] = &[
          a policy of Cloud Armor (403). Its log's `statusDetails` names which.",
         &[
             "gcloud compute backend-services get-health $BACKEND --global",
-            "# an open WebSocket is cut after the backend service's timeout (30 s unless set):",
+            "# open WebSockets are cut after the backend service's timeout (30 s):",
             "gcloud compute backend-services update $BACKEND --global --timeout=86400",
         ],
     ),
     mended(
-        Case::By(Product::AzureApplicationGateway, 400..=499),
+        Case::By(Product::AzureApplicationGateway, 400..=599),
         STATUS,
-        "Application Gateway itself refused it: 403 is its web application firewall or an empty listener rule, 404 no rule \
-         for the host and path, 400 a client certificate that it wants.",
-        &[
-            "# which rule of the firewall? (the log of the gateway, last hour)",
-            "AzureDiagnostics | where Category == \"ApplicationGatewayFirewallLog\"",
-            "# WebSocket passes by itself; the backend's answer must come within the",
-            "# request timeout of the backend settings, and heartbeats as well",
-        ],
-    ),
-    mended(
-        Case::By(Product::AzureApplicationGateway, 500..=599),
-        STATUS,
-        "Application Gateway got no proper answer from the backend: no healthy member, a network rule in between, or a \
-         request timeout of its backend settings (20 s unless set).",
+        "Application Gateway itself answered: 403 is its web application firewall, 404 no rule for the host and path; 502 and \
+         504 are no healthy backend, a network rule in between, or its request timeout (20 s unless set).",
         &[
             "az network application-gateway show-backend-health -g $GROUP -n $GATEWAY",
             "az network application-gateway http-settings update -g $GROUP \\",
             "  --gateway-name $GATEWAY -n $SETTINGS --timeout 120",
+            "# which rule of the firewall? (the gateway's log)",
+            "AzureDiagnostics | where Category == \"ApplicationGatewayFirewallLog\"",
         ],
     ),
     mended(
@@ -353,7 +333,8 @@ pub(super) const PROXIES: &[Row] = &[
          reach. Only the tiers Standard and Premium pass WebSocket on, and not with caching.",
         &[
             "# the route of the WebSocket path: enabled, without caching",
-            "az afd route list -g $GROUP --profile-name $PROFILE --endpoint-name $ENDPOINT -o table",
+            "az afd route list -g $GROUP --profile-name $PROFILE \\",
+            "  --endpoint-name $ENDPOINT -o table",
             "# Front Door (classic) does not pass WebSocket on: move to Standard",
         ],
     ),
@@ -385,8 +366,8 @@ pub(super) const PROXIES: &[Row] = &[
          at the origin drops `Upgrade`, or the tunnel does.",
         &[
             "# Cloudflare, Network > WebSockets: on; or",
-            "curl -X PATCH https://api.cloudflare.com/client/v4/zones/$ZONE/settings/websockets \\",
-            "  -H \"Authorization: Bearer $TOKEN\" --json '{\"value\":\"on\"}'",
+            "curl -X PATCH -H \"Authorization: Bearer $TOKEN\" --json '{\"value\":\"on\"}' \\",
+            "  https://api.cloudflare.com/client/v4/zones/$ZONE/settings/websockets",
             "# and is the origin itself well? ask it past Cloudflare:",
             "quorate check wss://chat.example.org/ws --connect-to 198.51.100.20:443",
         ],
@@ -404,17 +385,10 @@ pub(super) const PROXIES: &[Row] = &[
         ],
     ),
     mended(
-        Case::By(Product::Iis, 400..=499),
+        Case::By(Product::Iis, 400..=599),
         STATUS,
-        "IIS refused it: the WebSocket feature is not installed or switched off for the site, the path is wrong, or the \
-         request's name or headers do not fit a site.",
-        INSTALL_IIS,
-    ),
-    mended(
-        Case::By(Product::Iis, 500..=599),
-        STATUS,
-        "IIS could not hand the upgrade over: the application pool is stopped (503), the application behind it crashed or is \
-         silent (502), or the WebSocket feature is missing (501).",
+        "IIS itself answered: its WebSocket feature is not installed or is switched off (400, 501), no site has the name or \
+         path (400, 404), the application pool is stopped (503), or the application crashed (502).",
         INSTALL_IIS,
     ),
 ];

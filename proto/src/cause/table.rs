@@ -37,7 +37,7 @@ const IS_IT_UP: &[&str] = &[
 
 const SHOW_CERTIFICATE: &[&str] = &[
     "# which certificates does the server send?",
-    "openssl s_client -connect chat.example.org:443 -servername chat.example.org -showcerts </dev/null",
+    "openssl s_client -connect chat.example.org:443 -showcerts </dev/null",
     "# nginx: the whole chain, the server's own first",
     "ssl_certificate     /etc/letsencrypt/live/chat.example.org/fullchain.pem;",
     "ssl_certificate_key /etc/letsencrypt/live/chat.example.org/privkey.pem;",
@@ -141,7 +141,7 @@ pub(super) const TABLE: &[Row] = &[
          Check the listener's TLS settings.",
         &[
             "# what does the port speak?",
-            "openssl s_client -connect chat.example.org:443 -servername chat.example.org </dev/null",
+            "openssl s_client -connect chat.example.org:443 </dev/null",
             "# nginx:",
             "listen 443 ssl;",
             "ssl_protocols TLSv1.2 TLSv1.3;",
@@ -160,7 +160,7 @@ pub(super) const TABLE: &[Row] = &[
             "# renew, and have it loaded",
             "certbot renew && systemctl reload nginx",
             "# what is served now?",
-            "openssl s_client -connect chat.example.org:443 -servername chat.example.org </dev/null \\",
+            "openssl s_client -connect chat.example.org:443 </dev/null \\",
             "  | openssl x509 -noout -dates",
         ],
     ),

@@ -115,10 +115,8 @@ fn refusals() -> Vec<Option<UpgradeRefusal>> {
 fn every_row_is_reached() {
     let mut reached = vec![false; rows().count()];
     for kind in every_kind() {
-        let refusals = match &kind {
-            FailureKind::UpgradeStatus(_) => refusals(),
-            _ => vec![None],
-        };
+        let is_refused = matches!(kind, FailureKind::UpgradeStatus(_));
+        let refusals = if is_refused { refusals() } else { vec![None] };
         for refusal in refusals {
             for phase in [Phase::Upgrade, Phase::Exchange] {
                 let mut failure = Failure::new(kind.clone(), phase, "");
@@ -177,7 +175,7 @@ fn mends_can_be_copied() {
         assert!(row.mend.len() <= 12, "{}", row.hint);
         for line in row.mend {
             assert!(
-                line.chars().count() <= 100 && line.trim_end() == *line && !line.contains('\t'),
+                line.chars().count() <= 76 && line.trim_end() == *line && !line.contains('\t'),
                 "{line:?}"
             );
         }

@@ -1,13 +1,13 @@
 //! The clients that are compared, and what they are told about the server.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use quorate::config::{Environment, parse};
 use quorate_agent::{
     egress::Egress,
     limits::BEAT,
-    probe::{Nameservers, Options, Prober},
+    probe::{Nameservers, Options, Prepared, Prober},
 };
 use quorate_proto::{MonitorSpec, Outcome};
 use tokio::runtime::{Builder, Runtime};
@@ -42,7 +42,7 @@ pub(super) enum Scheme {
 /// One client, ready.
 pub(super) enum Client {
     Bare(Bare),
-    Ours(Box<Prober>, Box<MonitorSpec>),
+    Ours(Box<Prober>, Box<Prepared>),
 }
 
 /// One thread that has a beat, as in the agent: without one, every shorter timer wakes the thread that sets it.
@@ -62,7 +62,12 @@ impl Client {
         Ok(match (kind, scheme) {
             (Kind::Bare, Scheme::Ws) => Self::Bare(Bare::ws(target)),
             (Kind::Bare, Scheme::Wss) => Self::Bare(Bare::wss(target, false)?),
-            (Kind::Ours, scheme) => Self::Ours(Box::new(prober()?), Box::new(spec(scheme, target)?)),
+            (Kind::Ours, scheme) => {
+                let prober = Box::new(prober()?);
+                // Once for all checks, as in the agent.
+                let prepared = prober.prepare(Arc::new(spec(scheme, target)?));
+                Self::Ours(prober, Box::new(prepared))
+            }
         })
     }
 
@@ -71,8 +76,8 @@ impl Client {
         for _ in 0..times {
             match self {
                 Self::Bare(bare) => bare.visit().await?,
-                Self::Ours(prober, spec) => {
-                    let checked = prober.check(spec, None).await;
+                Self::Ours(prober, prepared) => {
+                    let checked = prober.check_prepared(prepared, None).await;
                     ensure!(checked.outcome == Outcome::Passed, "the check failed: {checked:?}");
                 }
             }
@@ -98,7 +103,7 @@ pub(super) fn spec(scheme: Scheme, target: &Target) -> Result<MonitorSpec> {
         Scheme::Wss => (format!("wss://{}/", target.wss), format!("ca_file = {:?}\n", target.ca)),
     };
     let text = format!(
-        "[[monitors]]\nid = \"bench\"\nurl = {url:?}\n{trust}\
+        "[[monitors]]\nid = \"bench\"\nurl = {url:?}\ncanary = true\n{trust}\
          steps = [{{ send = '{{\"type\":\"ping\",\"id\":\"{{{{nonce}}}}\"}}' }}, \
          {{ expect = {{ contains = \"{{{{nonce}}}}\" }} }}]\n"
     );

@@ -1,15 +1,28 @@
-//! Memory per held connection: how much larger a process becomes that holds nothing but the client's side.
+//! Memory per held connection: how much larger a process becomes that holds nothing but the client's side. A canary is
+//! the agent's own task, with its heartbeats and its timer.
 
-use std::process::Command;
+use std::{process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use quorate_agent::{
+    canary::{self, Line, Report, Shared},
+    limits::{CANARIES_OPENING_MAX, CANARY_REPORTS_WAITING_MAX},
+    probe::Prepared,
+};
+use quorate_proto::{MonitorSpec, canary::CanaryEvent};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::{
     bare::Bare,
-    client::{Kind, Scheme, Target, runtime},
+    client::{Kind, Scheme, Target, prober, runtime, spec},
+    compare,
     echo::Echo,
-    median, words,
+    heading, median, words,
 };
 
 /// Held connections of each kind.
@@ -22,15 +35,18 @@ const FILES: u64 = 8_192;
 /// Processes of each kind; the middle one counts.
 const ROUNDS: usize = 3;
 
+/// From the last opening to the reading.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// Prints the comparison.
 pub(super) fn print() -> Result<()> {
-    println!("\nMemory per held connection (KiB of resident memory, client's side; medians of 3 processes)");
-    println!("  {:<34} {:>10}", "", "bare");
-    for (name, scheme, count) in
-        [("5,000 ws://", Scheme::Ws, HELD_WS), ("2,000 wss://", Scheme::Wss, HELD_WSS)]
+    heading("Resident memory per held connection (client's side; medians of 3 processes)", "canary");
+    for (name, scheme, count, aim) in
+        [("5,000 ws://", Scheme::Ws, HELD_WS, "7 KiB"), ("2,000 wss://", Scheme::Wss, HELD_WSS, "16 KiB")]
     {
-        let bare = median((0..ROUNDS).map(|_| kib(Kind::Bare, scheme, count)).collect::<Result<_>>()?);
-        println!("  {name:<34} {bare:>10.2} KiB");
+        let kib = |kind| Ok(median((0..ROUNDS).map(|_| kib(kind, scheme, count)).collect::<Result<_>>()?));
+        let (bare, ours): (Result<f64>, Result<f64>) = (kib(Kind::Bare), kib(Kind::Ours));
+        compare(name, "KiB", bare?, ours?, aim);
     }
     Ok(())
 }
@@ -51,30 +67,74 @@ fn kib(kind: Kind, scheme: Scheme, count: usize) -> Result<f64> {
 /// Holds so many connections, and says by how many KiB that made this process larger.
 pub(super) fn hold(kind: Kind, scheme: Scheme, count: usize, target: &Target) -> Result<()> {
     raise_file_limit()?;
-    ensure!(kind == Kind::Bare, "no canary here yet");
+    let grown = match kind {
+        Kind::Bare => runtime()?.block_on(hold_bare(scheme, count, target)),
+        Kind::Ours => runtime()?.block_on(hold_canaries(scheme, count, target)),
+    };
+    println!("{}", grown?);
+    Ok(())
+}
+
+/// Connections of either kind that are there before the first reading: they pay for what all share.
+const FIRST: usize = 10;
+
+async fn hold_bare(scheme: Scheme, count: usize, target: &Target) -> Result<f64> {
     let bare = match scheme {
         Scheme::Ws => Bare::ws(target),
         Scheme::Wss => Bare::wss(target, false)?,
     };
-    runtime()?.block_on(async {
-        let mut held = tokio::task::JoinSet::new();
-        // The first ones pay for what all share.
-        for _ in 0..10 {
-            held.spawn(bare.hold().await?);
+    let mut held = JoinSet::new();
+    for _ in 0..FIRST {
+        held.spawn(bare.hold().await?);
+    }
+    let before = resident_kib("self")?;
+    for _ in 0..count {
+        held.spawn(bare.hold().await?);
+    }
+    // Each is polled before the reading.
+    sleep(SETTLING).await;
+    ensure!(held.try_join_next().is_none(), "a connection ended");
+    Ok(resident_kib("self")? - before)
+}
+
+/// Canaries as the agent spawns them. Their monitors are there before: those are checked as well, canary or not.
+async fn hold_canaries(scheme: Scheme, count: usize, target: &Target) -> Result<f64> {
+    let prober = Arc::new(prober()?);
+    let monitors = (0..FIRST + count).map(|number| {
+        let id = format!("monitor-{number}").parse()?;
+        Ok(Arc::new(prober.prepare(Arc::new(MonitorSpec { id, ..spec(scheme, target)? }))))
+    });
+    let monitors = monitors.collect::<Result<Vec<_>>>()?;
+    let (reports, mut told) = mpsc::channel(CANARY_REPORTS_WAITING_MAX);
+    let openings = Arc::new(Semaphore::new(CANARIES_OPENING_MAX));
+    let shared = Shared { prober, openings, reports };
+    let mut held = JoinSet::new();
+    let mut hold = |monitors: &[Arc<Prepared>]| {
+        for (number, monitor) in (0..).zip(monitors) {
+            let Some(canary) = monitor.spec().canary else { continue };
+            let line = Arc::new(Line::new(number, Arc::clone(monitor)));
+            held.spawn(canary::hold(shared.clone(), line, canary));
         }
-        let before = resident_kib("self")?;
-        for _ in 0..count {
-            held.spawn(bare.hold().await?);
-        }
-        // Each is polled once before the reading.
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-        let grown = resident_kib("self")? - before;
-        ensure!(held.try_join_next().is_none(), "a connection ended");
-        println!("{grown}");
-        Ok(())
-    })
+    };
+    let (first, others) = monitors.split_at(FIRST);
+    hold(first);
+    open(&mut told, first.len()).await?;
+    let before = resident_kib("self")?;
+    hold(others);
+    open(&mut told, others.len()).await?;
+    sleep(SETTLING).await;
+    ensure!(told.try_recv().is_err() && held.try_join_next().is_none(), "a canary ended");
+    Ok(resident_kib("self")? - before)
+}
+
+/// Waits until so many canaries are open.
+async fn open(told: &mut mpsc::Receiver<Report>, count: usize) -> Result<()> {
+    for _ in 0..count {
+        let report = timeout(Duration::from_secs(60), told.recv()).await?.context("no canary is left")?;
+        let event = report.result.event;
+        ensure!(matches!(event, CanaryEvent::Opened { .. }), "a canary did not open: {event:?}");
+    }
+    Ok(())
 }
 
 /// Resident memory of a process, exactly (`statm` is off by what its threads have not added up yet).

@@ -358,7 +358,7 @@ pub(crate) fn records() -> Vec<Behaviour> {
             Records::take_over(peer)?.forged()?;
             peer.hold()
         })),
-        tls13(behaviour("TLS 1.3: an alert instead of an answer", "tls_handshake", Upgrade, |peer| {
+        tls13(behaviour("TLS 1.3: an alert instead of an answer", "tls_alert 80", Upgrade, |peer| {
             peer.head()?;
             Records::take_over(peer)?.alert(2, 80)?;
             peer.hold()

@@ -48,9 +48,8 @@ pub(crate) fn names() -> Vec<Behaviour> {
 
 /// Answers in UDP for as long as the process lives; takes connections at the same port, and says nothing there.
 pub(crate) fn nameserver(answers: Answers) -> io::Result<SocketAddr> {
-    let udp = UdpSocket::bind("127.0.0.1:0")?;
+    let (udp, tcp) = both()?;
     let address = udp.local_addr()?;
-    let tcp = TcpListener::bind(address)?;
     thread::spawn(move || {
         let connections: Vec<_> = tcp.incoming().collect();
         drop(connections);
@@ -65,6 +64,19 @@ pub(crate) fn nameserver(answers: Answers) -> io::Result<SocketAddr> {
         }
     });
     Ok(address)
+}
+
+/// One port for UDP and TCP; somebody else may have the first ones for one of them.
+fn both() -> io::Result<(UdpSocket, TcpListener)> {
+    let mut last = None;
+    for _ in 0..100 {
+        let udp = UdpSocket::bind("127.0.0.1:0")?;
+        match TcpListener::bind(udp.local_addr()?) {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 /// A response of a code with records.

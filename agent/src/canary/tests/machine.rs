@@ -27,6 +27,9 @@ enum Frame {
     Text(&'static str),
 }
 
+/// A name, frames and their times in milliseconds, a time to stop at, and what is done at which millisecond.
+type Case<'case> = (&'case str, &'case [(u64, Frame)], u64, &'case [&'case str]);
+
 struct Bench {
     machine: Machine,
     now: u64,
@@ -123,7 +126,7 @@ fn a_ping_canary() {
     use Frame::{Answer, Foreign, Ping, Text};
     let steady = (1..50).map(|number| (number * 2_900, Text("tick"))).collect::<Vec<_>>();
     let chatty = (0..30).map(|number| (3_100 + number * 200, Foreign)).collect::<Vec<_>>();
-    let cases: [(&str, &[(u64, Frame)], u64, &[&str]); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("silence", &[], 9_000, &["3000 ping", "4000 unanswered for 1s"]),
         ("an answer", &[(3_010, Answer)], 6_500, &["3000 ping", "6010 ping"]),
         ("the last moment", &[(4_000, Answer)], 7_000, &["3000 ping", "4000 unanswered for 1s"]),
@@ -174,13 +177,13 @@ fn once_a_minute_it_is_told_that_it_lives() {
 #[test]
 fn a_canary_that_listens() {
     use Frame::{Foreign, Ping, Text};
-    let cases: [(&str, &[(u64, Frame)], &[&str]); 3] = [
-        ("silence", &[], &["4000 silent_drop unknown"]),
-        ("life", &[(3_900, Ping), (7_800, Foreign), (11_700, Text("x"))], &["15700 silent_drop unknown"]),
-        ("nothing is sent", &[(3_000, Text("x"))], &["7000 silent_drop unknown"]),
+    let cases: [Case<'_>; 3] = [
+        ("silence", &[], 9_000, &["4000 silent_drop unknown"]),
+        ("life", &[(3_900, Ping), (7_800, Foreign), (11_700, Text("x"))], 15_000, &[]),
+        ("nothing is sent", &[(3_000, Text("x"))], 9_000, &["7000 silent_drop unknown"]),
     ];
-    for (name, frames, lines) in cases {
-        assert_eq!(play(with(CanaryMode::Listen), frames, 20_000), lines, "{name}");
+    for (name, frames, until, lines) in cases {
+        assert_eq!(play(with(CanaryMode::Listen), frames, until), lines, "{name}");
     }
 }
 
@@ -194,23 +197,25 @@ fn a_canary_that_listens_to_a_stream() {
     let spec =
         || MonitorSpec { steps: vec![Step::send("subscribe"), stream.clone()], ..with(CanaryMode::Listen) };
     let [one, two, three, four] = [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#, r#"{"n":4}"#].map(Text);
-    let cases: [(&str, &[(u64, Frame)], &[&str]); 4] = [
-        ("nothing comes", &[], &["2000 stream_stale"]),
-        ("it stops", &[(1_000, one.clone()), (2_500, two.clone())], &["4500 stream_stale"]),
+    let cases: [Case<'_>; 4] = [
+        ("nothing comes", &[], 20_000, &["2000 stream_stale"]),
+        ("it stops", &[(1_000, one.clone()), (2_500, two.clone())], 20_000, &["4500 stream_stale"]),
         (
             "other frames do not count",
             &[(500, one.clone()), (2_000, Ping), (2_400, Text("x"))],
+            20_000,
             &["2500 stream_stale"],
         ),
         (
-            "a gap",
+            "a repeat",
             &[(500, one.clone()), (1_500, two.clone()), (2_500, three), (3_000, two), (3_500, four)],
+            20_000,
             &["3000 content sequence_repeat"],
         ),
     ];
-    for (name, frames, lines) in cases {
+    for (name, frames, until, lines) in cases {
         let lines: Vec<_> = ["0 say subscribe"].iter().chain(lines).copied().collect();
-        assert_eq!(play(spec(), frames, 20_000), lines, "{name}");
+        assert_eq!(play(spec(), frames, until), lines, "{name}");
     }
     let gap = [(500, one), (1_500, Text(r#"{"n":3}"#))];
     assert_eq!(play(spec(), &gap, 20_000), ["0 say subscribe", "1500 content sequence_gap"]);
@@ -227,26 +232,32 @@ fn a_canary_that_takes_the_monitors_steps() {
         ..with(CanaryMode::Steps)
     };
     let (first, second) = ("3000 say number 1", "6100 say number 2");
-    let cases: [(&str, Option<u64>, &[(u64, Frame)], &[&str]); 6] = [
-        ("silence", None, &[], &[first, "4000 unanswered for 1s"]),
-        ("silence, and a time of its own", Some(200), &[], &[first, "3200 unanswered for 200ms"]),
-        ("an answer", None, &[(3_100, Text("re 1"))], &[first, second, "7100 unanswered for 1s"]),
-        ("another answer", None, &[(3_100, Text("re 9"))], &[first, "4100 reply_timeout"]),
+    let cases: [(Option<u64>, Case<'_>); 6] = [
+        (None, ("silence", &[], 9_000, &[first, "4000 unanswered for 1s"])),
+        (Some(200), ("silence, and a time of its own", &[], 9_000, &[first, "3200 unanswered for 200ms"])),
+        (None, ("an answer", &[(3_100, Text("re 1"))], 9_000, &[first, second, "7100 unanswered for 1s"])),
+        (None, ("another answer", &[(3_100, Text("re 9"))], 9_000, &[first, "4100 reply_timeout"])),
         (
-            "by the clock, whatever else comes",
             None,
-            &[(1_000, Ping), (2_900, Ping), (3_100, Text("re 1")), (6_000, Ping)],
-            &[first, second, "7100 unanswered for 1s"],
+            (
+                "by the clock, whatever else comes",
+                &[(1_000, Ping), (2_900, Ping), (3_100, Text("re 1")), (6_000, Ping)],
+                9_000,
+                &[first, second, "7100 unanswered for 1s"],
+            ),
         ),
         (
-            "in time, and too late",
             Some(200),
-            &[(3_100, Ping), (3_300, Text("re 1"))],
-            &[first, "3200 reply_timeout"],
+            (
+                "in time, and too late",
+                &[(3_100, Ping), (3_300, Text("re 1"))],
+                9_000,
+                &[first, "3200 reply_timeout"],
+            ),
         ),
     ];
-    for (name, within, frames, lines) in cases {
-        assert_eq!(play(spec(within), frames, 20_000), lines, "{name}");
+    for (within, (name, frames, until, lines)) in cases {
+        assert_eq!(play(spec(within), frames, until), lines, "{name}");
     }
 }
 

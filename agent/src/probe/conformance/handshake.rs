@@ -49,9 +49,9 @@ fn opening(checked: &Checked) -> Vec<Point> {
             .map(|rule| rule.point(Verdict::Pass, if rule == &SUBPROTOCOL { found } else { "" }))
             .collect();
     }
-    let fault = failure.and_then(|failure| match &failure.kind {
-        FailureKind::UpgradeInvalid(fault) => Some((normal(*fault), failure.detail.clone())),
-        _ => None,
+    let fault = failure.and_then(|failure| {
+        let FailureKind::UpgradeInvalid(fault) = &failure.kind else { return None };
+        Some((normal(*fault), failure.detail.clone()))
     });
     let status = match (checked.facts.status, &fault) {
         (Some(101), _) => STATUS.point(Verdict::Pass, ""),

@@ -13,6 +13,26 @@ use tokio_tungstenite::tungstenite::{Message, handshake::derive_accept_key, prot
 use super::*;
 use crate::probe::tests::{prober, spec};
 
+/// Points of each kind, for those who draw them.
+pub(crate) fn some_points() -> Vec<Point> {
+    let found = [
+        (Verdict::Pass, ""),
+        (Verdict::Pass, ""),
+        (Verdict::Unknown, "no message is invented: give one with --send"),
+        (Verdict::Warn, "400 without Sec-WebSocket-Version"),
+        (Verdict::Pass, ""),
+        (Verdict::Pass, "with 1002"),
+        (Verdict::Fail, "it was taken: a ping behind it was answered"),
+        (Verdict::Pass, "with 1002"),
+        (Verdict::Pass, "with 1002"),
+        (Verdict::Warn, "without a close frame, where 1002 says why"),
+        (Verdict::Pass, "with 1007"),
+        (Verdict::Pass, "taken up"),
+        (Verdict::Unknown, "any Origin may connect"),
+    ];
+    provoke::rules().zip(found).map(|(rule, (verdict, found))| rule.point(verdict, found)).collect()
+}
+
 /// Serves each connection with a task of its own, and gives the URL.
 async fn serve<F: Future<Output = ()> + Send + 'static>(
     each: impl Fn(TcpStream) -> F + Send + 'static,

@@ -1,7 +1,7 @@
 //! Canaries of the whole agent: what happens to them is signed and sent.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use quorate_proto::canary::{Canary, CanaryEvent, CanaryMode};
+use quorate_proto::canary::{Canary, CanaryEvent, CanaryMode, IdleFinding, IdleSearch};
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
 use super::*;
@@ -166,4 +166,48 @@ async fn without_room_a_canary_is_not_opened_and_health_says_so() {
     world.agent.handle_event(Event::Changed { revision: 2, changed: Vec::new(), removed });
     let health = world.health.borrow();
     assert_eq!((health.canaries, health.canaries_without), (1, 0));
+}
+
+#[tokio::test]
+async fn a_search_for_the_idle_timeout_is_made_in_the_background_and_sent() {
+    let mut world = World::new();
+    let (address, _, end) = held_server().await;
+    let mut searched = assignment("searched", address);
+    searched.spec.interval = Micros::from_secs(3600);
+    // Its first turn comes at once: no configuration can say that, and no agent is given it.
+    searched.spec.idle_search = Some(IdleSearch { every: Micros(10), max: Micros::from_secs(1) });
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![searched.clone()] });
+    assert!(world.agent.searches.deadline().is_some());
+    world.agent.step();
+    let removed = vec!["searched".parse().unwrap()];
+    world.agent.handle_event(Event::Changed { revision: 2, changed: Vec::new(), removed });
+    assert_eq!(world.agent.searches.deadline(), None, "a monitor that is gone is not searched");
+    drop(end);
+}
+
+#[tokio::test]
+async fn what_a_search_found_is_signed() {
+    let mut world = World::new();
+    let (address, _, _end) = held_server().await;
+    let mut searched = assignment("searched", address);
+    searched.spec.interval = Micros::from_secs(3600);
+    let every = quorate_proto::limits::IDLE_SEARCH_INTERVAL_MIN;
+    searched.spec.idle_search = Some(IdleSearch { every, max: Micros::from_secs(1) });
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![searched] });
+    let due = world.agent.searches.deadline().unwrap();
+    assert!(due.since(clock::tick()) <= every / 10);
+    // Its turn has come.
+    world.agent.searches.start_due(due);
+    let work = async {
+        let found = world.agent.searches.next().await;
+        world.agent.handle_found(found);
+    };
+    timeout(Duration::from_secs(20), work).await.unwrap();
+    assert!(
+        world.agent.searches.deadline().unwrap().since(clock::tick())
+            > every.saturating_sub(Micros::from_secs(60))
+    );
+    world.work(|world| !world.idle_timeouts.is_empty()).await;
+    let [result] = world.idle_timeouts.as_slice() else { panic!("{:?}", world.idle_timeouts) };
+    assert_eq!(result.finding, IdleFinding::NotWithin(Micros::from_secs(1)));
 }

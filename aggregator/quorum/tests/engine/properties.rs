@@ -210,6 +210,14 @@ impl Count {
                 let Some(policy) = self.policies.get(&said.monitor) else { return };
                 let is_late = said.ended.after(policy.stale_after()) <= at;
                 if policy.regions.contains(&said.region) && said.revision >= policy.revision && !is_late {
+                    // Only the latest of an agent counts: an earlier one does not come back when a newer form of the
+                    // monitor drops that.
+                    let is_past = |old: &Observation| {
+                        old.monitor == said.monitor
+                            && old.source.agent == said.source.agent
+                            && old.ended <= said.ended
+                    };
+                    self.said.retain(|old| !is_past(old));
                     self.said.push(said.clone());
                 }
             }

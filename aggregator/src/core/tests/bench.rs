@@ -7,6 +7,7 @@ use std::{
 
 use quorate_proto::{
     AgentKey, CheckKind, CheckResult, Micros, Outcome, Region, WallMicros,
+    canary::{CanaryResult, IdleFinding, IdleTimeoutResult},
     frame::{AckVerdict, AggregatorControl, Health, Hello},
     verify::Authentic,
 };
@@ -19,7 +20,9 @@ use crate::{
         effect::{Effect, HandOver, HandedOver, Input, Now},
         state::Core,
     },
-    model::{Attempt, Delivery, DeliveryState, Dispatch, Intake, Push, Roster, Snapshot, fixture},
+    model::{
+        Attempt, Delivery, DeliveryState, Dispatch, Intake, MonitorEvent, Push, Roster, Snapshot, fixture,
+    },
     store::{
         Commit, CommitError, Reader, Recovered, Store,
         fixture::{AGGREGATOR, Agent, check, refused},
@@ -311,6 +314,47 @@ impl Bench {
             }
             self.pass(Micros::from_secs(1));
         }
+    }
+
+    /// Lets the fleet work without scheduled checks: health every second, and confirmations within one.
+    pub(super) fn answer(&mut self, seconds: u64, fails: &[usize]) {
+        for _ in 0..seconds {
+            for index in 0..self.agents.len() {
+                self.health(index);
+                for kind in self.asked(index) {
+                    let result = match fails.contains(&index) {
+                        true => refused("shop", "refused"),
+                        false => check("shop", Outcome::Passed),
+                    };
+                    drop(self.batch(index, vec![CheckResult { kind, ..result }]));
+                }
+            }
+            self.pass(Micros::from_secs(1));
+        }
+    }
+
+    /// Sends what happened to canaries just now.
+    pub(super) fn canaries(&mut self, index: usize, canaries: Vec<CanaryResult>) {
+        let unit = self.agents[index].agent.said(vec![], canaries, vec![]);
+        drop(self.send(index, unit, Some(Micros::ZERO)));
+    }
+
+    /// Sends what a search for an idle timeout found just now.
+    pub(super) fn idle_timeout(&mut self, index: usize, finding: IdleFinding) {
+        let monitor = "shop".parse().unwrap();
+        let found = IdleTimeoutResult { monitor, at: WallMicros(0), age: Micros::ZERO, finding };
+        let unit = self.agents[index].agent.said(vec![], vec![], vec![found]);
+        drop(self.send(index, unit, Some(Micros::ZERO)));
+        self.pass(Micros::from_millis(50));
+    }
+
+    /// Events that are no incident, oldest first.
+    pub(super) fn events(&self) -> Vec<MonitorEvent> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let cursor = crate::store::Cursor { before: None, limit: 500 };
+        let mut events = runtime.block_on(self.reader.events(None, &cursor)).unwrap().items;
+        events.reverse();
+        events
     }
 
     fn asked(&mut self, index: usize) -> Vec<CheckKind> {
