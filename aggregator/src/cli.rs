@@ -2,6 +2,7 @@
 
 mod agents;
 mod api;
+mod check;
 mod config;
 mod error;
 mod init;
@@ -64,7 +65,7 @@ enum Command {
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
     /// One check from here: phases as a waterfall, and for a failure the likely cause and what to do
-    Check(quorate_agent::check::Args),
+    Check(Box<check::Arguments>),
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -96,7 +97,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(&command),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
-        Command::Check(arguments) => on_one_core(async { Ok(quorate_agent::check::run(arguments).await) }),
+        Command::Check(arguments) => on_one_core(async { Ok(check::run(*arguments).await) }),
     }
 }
 
