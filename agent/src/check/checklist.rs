@@ -17,6 +17,9 @@ const HEARTBEAT_LONGEST: Micros = Micros::from_secs(60);
 /// Who listened for less has nothing to tell.
 const LISTEN_SHORT: Micros = Micros::from_secs(5);
 
+/// The point that a failed check has told of already.
+pub(super) const EXTERNAL_CHECK: &str = "external_check";
+
 /// One point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item {
@@ -80,7 +83,7 @@ fn upgrade(diagnosis: &Diagnosis) -> Item {
         (false, None) => (Verdict::Fail, "it did not come to an answer".to_owned()),
     };
     item(
-        "external_check",
+        EXTERNAL_CHECK,
         "A check from outside finds 101, every 60 s",
         found,
         "A monitor does it from several regions: `quorate up --url …`.",

@@ -1,7 +1,7 @@
 //! All that is known of one endpoint after one look at it.
 
 use quorate_proto::{
-    FailureKind, Micros, MonitorSpec, Outcome, Phase, canary::IdleFinding, outcome::RoundTrips,
+    FailureKind, Micros, MonitorSpec, Outcome, Phase, canary::IdleFinding, cause::Cause, outcome::RoundTrips,
 };
 
 use super::{
@@ -18,6 +18,11 @@ use crate::{
         conformance::{self, Findings, Plain, Point, Verdict, Wanted},
     },
 };
+
+/// What mends name where they cannot know better.
+const EXAMPLE_URL: &str = "wss://chat.example.org/ws";
+const EXAMPLE_HOST: &str = "chat.example.org";
+const EXAMPLE_PORT: u16 = 443;
 
 /// All that is known.
 #[derive(Clone, Debug)]
@@ -123,6 +128,21 @@ impl Diagnosis {
         let mut points = conformance::of_check(&self.checked);
         points.extend(self.findings.iter().flat_map(|findings| findings.points.clone()));
         points
+    }
+
+    /// The mend of a failure, with this URL in the place of the example's.
+    pub(super) fn mend(&self, cause: &Cause) -> Vec<String> {
+        let url = self.url.parse::<url::Url>().ok();
+        let port = url.as_ref().and_then(url::Url::port_or_known_default).unwrap_or(EXAMPLE_PORT);
+        let host = url.as_ref().and_then(url::Url::host_str).unwrap_or(EXAMPLE_HOST);
+        let fitted = |line: &&str| {
+            let line = line.replace(EXAMPLE_URL, &self.url);
+            let line = line.replace(&format!("{EXAMPLE_HOST}:{EXAMPLE_PORT}"), &format!("{host}:{port}"));
+            let line = line.replace(EXAMPLE_HOST, host);
+            // On the server itself: where a proxy answered, the port behind it is not known.
+            line.replace(&format!("sport = :{EXAMPLE_PORT}"), &format!("sport = :{port}"))
+        };
+        cause.mend.iter().map(fitted).collect()
     }
 
     /// The checklist for running it in earnest.

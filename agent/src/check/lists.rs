@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{
-    checklist::Item,
+    checklist::{self, Item},
     diagnosis::Diagnosis,
     paper::{BOLD, DIM, Paper, mark, wrap},
     waterfall::fact,
@@ -101,8 +101,8 @@ pub(super) fn checklist(diagnosis: &Diagnosis, paper: &Paper) -> String {
     let mut text = String::new();
     let mut items = diagnosis.checklist();
     if !diagnosis.is_upgraded() {
-        // What cannot be told while nothing works would only hide what can.
-        items.retain(|item| item.verdict != Verdict::Unknown);
+        // What cannot be told while nothing works, and what has just been said, would only hide the rest.
+        items.retain(|item| item.verdict != Verdict::Unknown && item.name != checklist::EXTERNAL_CHECK);
     }
     if !items.is_empty() {
         let _ = draw_checklist(&mut text, &items, paper);

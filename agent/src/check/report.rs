@@ -133,7 +133,7 @@ struct FailureReport<'a> {
     /// What is the likely cause, and what to do.
     hint: &'static str,
     /// The exact mend, line by line: configuration and commands. Empty where there is none to give.
-    mend: &'static [&'static str],
+    mend: Vec<String>,
     /// Who answered instead of the server, such as `nginx`; null where that cannot be told.
     answered_by: Option<&'static str>,
     /// The URL that was probably meant; null where this one is good.
@@ -320,9 +320,9 @@ impl<'a> FailureReport<'a> {
             kind: cause.kind,
             phase: failure.phase.name(),
             detail: &failure.detail,
+            mend: diagnosis.mend(&cause),
             summary: cause.summary,
             hint: cause.hint,
-            mend: cause.mend,
             answered_by: cause.answered_by.map(cause::Product::name),
             did_you_mean: diagnosis.meant.as_deref(),
             same_without_upgrade: diagnosis.answers_as_to_a_page(),

@@ -449,3 +449,18 @@ async fn a_missing_ca_file_is_named() {
     let error = check(&args, |_| Ok(()), &mut |_| {}).await.unwrap_err();
     assert!(error.to_string().starts_with("/no/such/file: "), "{error}");
 }
+
+/// A mend can be copied as it stands: it names this server and not the example's.
+#[test]
+fn a_mend_names_this_server() {
+    let failure = Failure::new(FailureKind::CertificateName, Phase::Tls, "it is for another name");
+    let cause = quorate_proto::cause::explain(&failure);
+    let args = args(&["wss://live.example:8443/socket"]);
+    let looked = Diagnosis::new(&args, &args.spec(|_| Ok(())).unwrap(), checked(Outcome::Failed(failure)));
+    let mend = looked.mend(&cause).join("\n");
+    assert!(mend.contains("-connect live.example:8443 "), "{mend}");
+    assert!(mend.contains("live/live.example/fullchain.pem"), "{mend}");
+    let failure = Failure::new(FailureKind::Dropped, Phase::Exchange, "the connection just ended");
+    let mend = looked.mend(&quorate_proto::cause::explain(&failure)).join("\n");
+    assert!(mend.contains("check wss://live.example:8443/socket --find-idle-timeout"), "{mend}");
+}

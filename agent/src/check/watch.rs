@@ -142,10 +142,11 @@ impl Series {
             failed => format!("{failed} failed ({:.1} %)", failed as f64 * 100.0 / self.checks.max(1) as f64),
         };
         let spans = RoundTrips::of(&self.measured).map(|trips| {
-            let [min, p50, max, jitter] = [trips.min, trips.p50, trips.max, trips.jitter].map(millis);
+            let RoundTrips { min, p50, max, jitter, .. } = trips;
             format!("; min {min}, p50 {p50}, max {max}, jitter {jitter}")
         });
-        format!("{} checks, {lost}{}", self.checks, spans.unwrap_or_default())
+        let checks = if self.checks == 1 { "check" } else { "checks" };
+        format!("{} {checks}, {lost}{}", self.checks, spans.unwrap_or_default())
     }
 
     fn summary(&self, paper: &Paper) -> String {
@@ -235,17 +236,17 @@ mod tests {
         let good = series(&[Some(10), Some(30), Some(20)]);
         assert_eq!(
             plain(&good.summary(&paper)),
-            "\nPASSED  3 checks, none failed; min 10.0 ms, p50 20.0 ms, max 30.0 ms, jitter 15.0 ms\n"
+            "\nPASSED  3 checks, none failed; min 10ms, p50 20ms, max 30ms, jitter 15ms\n"
         );
         let bad = series(&[Some(10), None, None, Some(20)]);
         assert_eq!(bad.ending(), Ending::Failed);
         assert!(
-            plain(&bad.summary(&paper)).contains("2 failed (50.0 %); min 10.0 ms"),
+            plain(&bad.summary(&paper)).contains("2 failed (50.0 %); min 10ms"),
             "{}",
             bad.summary(&paper)
         );
         assert!(plain(&live(&bad, &paper)).contains("reply_timeout: nothing came"), "{}", live(&bad, &paper));
-        assert_eq!(plain(&series(&[None]).summary(&paper)), "\nFAILED  1 checks, 1 failed (100.0 %)\n");
+        assert_eq!(plain(&series(&[None]).summary(&paper)), "\nFAILED  1 check, 1 failed (100.0 %)\n");
     }
 
     #[test]

@@ -223,7 +223,7 @@ fn failed(to: &mut String, failure: &Failure, diagnosis: &Diagnosis, paper: &Pap
     }
     if !cause.mend.is_empty() {
         writeln!(to, "\n  {BOLD}Mend{BOLD:#}")?;
-        for line in cause.mend {
+        for line in diagnosis.mend(&cause) {
             let style = if line.starts_with('#') { DIM } else { Style::new() };
             writeln!(to, "    {style}{line}{style:#}")?;
         }
