@@ -27,7 +27,7 @@ use crate::{
     clock::{self, Now, Tick, now, tick},
     probe::{
         Prepared, Prober,
-        held::{Farewell, Held, Opened},
+        held::{Farewell, Held, NotOpened, Opened},
     },
 };
 
@@ -89,6 +89,14 @@ struct Connection {
     held: Held,
     machine: Machine,
     address: Option<IpAddr>,
+}
+
+/// What an attempt to open one gave.
+struct Attempt {
+    told: Option<Box<CanaryEvent>>,
+    address: Option<IpAddr>,
+    connection: Option<Box<Connection>>,
+    at: Tick,
 }
 
 /// Why a connection is not held any longer.
@@ -179,7 +187,7 @@ pub async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
     let monitor = line.prepared().spec().id.clone();
     let attempts = Attempts::new(tick(), chance());
     let mut watch = Watch { shared, line, canary, monitor, attempts };
-    while let Some(mut connection) = Box::pin(watch.open()).await {
+    while let Some(mut connection) = watch.open().await {
         let departure = watch.stay(&mut connection).await;
         if !Box::pin(watch.part(connection, departure)).await {
             break;
@@ -198,33 +206,42 @@ impl Watch {
                 _ = &mut left => return None,
                 () = sleep(pause.into()) => {}
             }
-            let openings = Arc::clone(&self.shared.openings);
             let _opening = tokio::select! {
                 _ = &mut left => return None,
-                opening = openings.acquire() => opening,
+                opening = Arc::clone(&self.shared.openings).acquire_owned() => opening,
             };
-            let prepared = self.line.prepared();
-            let opened = tokio::select! {
+            let Attempt { told, address, connection, at } = tokio::select! {
                 _ = &mut left => return None,
-                opened = self.shared.prober.hold(&prepared) => opened,
-            };
-            let now = tick();
-            let (told, address, open) = match opened {
-                Ok(Opened { held, conversation, address, tls, took }) => {
-                    let machine = Machine::new(self.canary, conversation, chance(), now);
-                    let connection = Box::new(Connection { held, machine, address });
-                    (Some(self.attempts.opened(took, tls, now)), address, Some(connection))
-                }
-                Err(not_opened) => {
-                    let told = self.attempts.failed(not_opened.failure, now, chance());
-                    (told, not_opened.address, None)
-                }
+                attempt = Box::pin(self.attempt()) => attempt,
             };
             if let Some(event) = told {
-                self.tell(event, address, now).await;
+                Box::pin(self.tell(*event, address, at)).await;
             }
-            if open.is_some() {
-                return open;
+            if connection.is_some() {
+                return connection;
+            }
+        }
+    }
+
+    /// Tries once.
+    async fn attempt(&mut self) -> Attempt {
+        let prepared = self.line.prepared();
+        let opened = self.shared.prober.hold(&prepared).await;
+        let at = tick();
+        match opened {
+            Ok(Opened { held, conversation, address, tls, took }) => {
+                let told = Some(Box::new(self.attempts.opened(took, tls, at)));
+                let machine = Machine::new(self.canary, conversation, chance(), at);
+                Attempt {
+                    told,
+                    address,
+                    connection: Some(Box::new(Connection { held, machine, address })),
+                    at,
+                }
+            }
+            Err(NotOpened { failure, address }) => {
+                let told = self.attempts.failed(failure, at, chance()).map(Box::new);
+                Attempt { told, address, connection: None, at }
             }
         }
     }
