@@ -387,6 +387,10 @@ pub const CANARY_PAUSE_MAX: Micros = Micros::from_secs(30);
 /// people call failing at once.
 pub const CANARY_SETTLED_AFTER: Micros = Micros::from_secs(10);
 
+/// A check that failed has its monitor's canary ask at once. While it has waited for an answer for this long, further
+/// checks that fail do not say that it lives: a server that stopped working would be taken for one that is full.
+pub const CANARY_DOUBT_AFTER: Micros = Micros::from_millis(500);
+
 /// Round trips of one canary that are kept from one report to the next: with the shortest heartbeat there are 120.
 pub const CANARY_ROUND_TRIPS_MAX: usize = 128;
 

@@ -220,3 +220,45 @@ impl MonitorSpec {
             && codec::encode(self, limits::SPEC_BYTES_MAX).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_above_their_bounds_are_seen() {
+        let good = || {
+            MonitorSpec::new(
+                MonitorId::try_from("m".to_owned()).unwrap(),
+                "wss://chat.example/",
+                Micros::from_secs(60),
+                Micros::from_secs(10),
+            )
+        };
+        let long = |bytes: usize| "x".repeat(bytes);
+        let proxy = |address: usize, authorization: usize| {
+            let authorization = Some(long(authorization));
+            MonitorSpec { proxy: Some(Proxy { address: long(address), authorization }), ..good() }
+        };
+        let shown = |chain: usize, key: usize| {
+            let certificate = ClientCertificate { chain_pem: long(chain), key_pem: long(key) };
+            MonitorSpec { client_certificate: Some(certificate), ..good() }
+        };
+        for (spec, fits) in [
+            (good(), true),
+            (MonitorSpec { url: long(limits::URL_BYTES_MAX + 1), ..good() }, false),
+            (MonitorSpec { origin: Some(long(limits::URL_BYTES_MAX)), ..good() }, true),
+            (MonitorSpec { origin: Some(long(limits::URL_BYTES_MAX + 1)), ..good() }, false),
+            (MonitorSpec { sni: Some(long(limits::ADDRESS_BYTES_MAX + 1)), ..good() }, false),
+            (MonitorSpec { connect_to: Some(long(limits::ADDRESS_BYTES_MAX + 1)), ..good() }, false),
+            (MonitorSpec { ca_pem: Some(long(limits::CA_PEM_BYTES_MAX + 1)), ..good() }, false),
+            (proxy(limits::ADDRESS_BYTES_MAX, limits::HEADER_BYTES_MAX), true),
+            (proxy(limits::ADDRESS_BYTES_MAX + 1, 1), false),
+            (proxy(1, limits::HEADER_BYTES_MAX + 1), false),
+            (shown(1_000, 1_000), true),
+            (shown(limits::CA_PEM_BYTES_MAX, 1), false),
+        ] {
+            assert_eq!(spec.is_within_limits(), fits, "{spec:.200?}");
+        }
+    }
+}

@@ -33,6 +33,8 @@ pub(crate) struct Machine {
     rested: Tick,
     /// When the heartbeat was sent whose answer is waited for.
     beating: Option<Tick>,
+    /// Whether the next heartbeat is due at once.
+    is_hurried: bool,
     /// Heartbeats answered since the start.
     answered: u64,
     /// Round trips since the last report.
@@ -83,6 +85,7 @@ impl Machine {
             heard: now,
             rested: now,
             beating: None,
+            is_hurried: false,
             answered: 0,
             round_trips: Vec::new(),
             report: now.after(protocol::CANARY_REPORT_INTERVAL),
@@ -119,11 +122,11 @@ impl Machine {
             (Some(sent), _) => Some(Output::End(self.unanswered(sent, now.tick))),
             (None, CanaryMode::Listen) => Some(Output::End(Ending::Failed(self.not_heard(now.tick)))),
             (None, CanaryMode::Ping) => {
-                self.beating = Some(now.tick);
+                self.begin(now.tick);
                 Some(Output::Send(Outgoing::Ping(self.payload())))
             }
             (None, CanaryMode::Steps) => {
-                self.beating = Some(now.tick);
+                self.begin(now.tick);
                 if let Some(talk) = &mut self.talk {
                     talk.conversation.begin_round();
                 }
@@ -154,6 +157,16 @@ impl Machine {
         CanaryEvent::Left { open_for: now.since(self.opened) }
     }
 
+    /// Has the next heartbeat come at once: somebody doubts that the server lives. A canary that listens says nothing.
+    pub(crate) fn hurry(&mut self) {
+        self.is_hurried = self.beating.is_none();
+    }
+
+    /// Since when an answer is waited for, with nothing else coming in its place.
+    pub(crate) fn unanswered_since(&self) -> Option<Tick> {
+        self.beating.filter(|sent| self.heard <= *sent)
+    }
+
     /// For how long it has been open.
     pub(crate) fn open_for(&self, now: Tick) -> Micros {
         now.since(self.opened)
@@ -163,6 +176,11 @@ impl Machine {
         self.report = now.after(protocol::CANARY_REPORT_INTERVAL);
         let round_trips = RoundTrips::of(&std::mem::take(&mut self.round_trips));
         CanaryEvent::Alive { open_for: now.since(self.opened), heartbeats: self.answered, round_trips }
+    }
+
+    fn begin(&mut self, now: Tick) {
+        self.beating = Some(now);
+        self.is_hurried = false;
     }
 
     fn answered(&mut self, round_trip: Micros, now: Tick) {
@@ -211,6 +229,7 @@ impl Machine {
             // Other frames may have come in its place. Each shows that the connection lives, and that the answer may be on
             // its way behind them.
             (Some(sent), _) => sent.max(self.heard).after(grace).min(sent.after(heartbeat + grace)),
+            (None, CanaryMode::Ping | CanaryMode::Steps) if self.is_hurried => Tick::default(),
             (None, CanaryMode::Ping) => self.heard.after(heartbeat),
             (None, CanaryMode::Steps) => self.rested.after(heartbeat),
             (None, CanaryMode::Listen) => match self.talk.as_deref() {

@@ -3,7 +3,10 @@
 use std::{
     net::IpAddr,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use quorate_proto::{
@@ -21,10 +24,10 @@ use super::{
     machine::{Ending, Machine, Output},
 };
 use crate::{
-    clock::{self, Tick, now, tick},
+    clock::{self, Now, Tick, now, tick},
     probe::{
         Prepared, Prober,
-        held::{Farewell, Held, Opened},
+        held::{Farewell, Held, NotOpened, Opened},
     },
 };
 
@@ -34,8 +37,19 @@ pub struct Line {
     /// Tells one canary of a monitor from the next.
     number: u64,
     prepared: Mutex<Arc<Prepared>>,
-    farewell: Mutex<Option<Farewell>>,
-    leave: Notify,
+    order: Mutex<Option<Order>>,
+    ordered: Notify,
+    /// Since when an answer is waited for, in microseconds; zero while none is.
+    unanswered: AtomicU64,
+}
+
+/// What a canary is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Ask the server at once whether it lives.
+    Ask,
+    /// Close, and end.
+    Leave(Farewell),
 }
 
 /// Something that happened to a canary.
@@ -60,7 +74,8 @@ pub struct Shared {
     pub reports: mpsc::Sender<Report>,
 }
 
-/// A canary at work.
+/// A canary at work. For most of its life its task waits for the next frame, and there may be thousands: whatever else it
+/// does, it does in futures that are on the heap for as long as they last.
 struct Watch {
     shared: Shared,
     line: Arc<Line>,
@@ -69,10 +84,39 @@ struct Watch {
     attempts: Attempts,
 }
 
+/// A connection that is open.
+struct Connection {
+    held: Held,
+    machine: Machine,
+    address: Option<IpAddr>,
+}
+
+/// What an attempt to open one gave.
+struct Attempt {
+    told: Option<Box<CanaryEvent>>,
+    address: Option<IpAddr>,
+    connection: Option<Box<Connection>>,
+    at: Tick,
+}
+
+/// Why a connection is not held any longer.
+enum Departure {
+    /// The canary is to leave.
+    Left(Farewell),
+    /// The connection ended, or is given up.
+    Ended(Box<Failure>),
+}
+
 impl Line {
     /// For a canary on this monitor. The number tells one of its canaries from the next.
     pub fn new(number: u64, prepared: Arc<Prepared>) -> Self {
-        Self { number, prepared: Mutex::new(prepared), farewell: Mutex::new(None), leave: Notify::new() }
+        Self {
+            number,
+            prepared: Mutex::new(prepared),
+            order: Mutex::new(None),
+            ordered: Notify::new(),
+            unanswered: AtomicU64::new(0),
+        }
     }
 
     /// Gives it what is prepared for a specification that does not concern the open connection.
@@ -82,8 +126,22 @@ impl Line {
 
     /// Has it close, and end.
     pub fn leave(&self, farewell: Farewell) {
-        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(farewell);
-        self.leave.notify_one();
+        *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Some(Order::Leave(farewell));
+        self.ordered.notify_one();
+    }
+
+    /// Has it ask its server at once whether it lives, because somebody doubts that.
+    pub fn ask(&self) {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(Order::Ask);
+        self.ordered.notify_one();
+    }
+
+    /// For how long an answer has been waited for, with nothing else coming in its place; none where none is.
+    pub fn unanswered_for(&self, now: Tick) -> Option<Micros> {
+        match self.unanswered.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(now.since(Tick(Micros(since)))),
+        }
     }
 
     /// What the next connection is opened for.
@@ -91,14 +149,36 @@ impl Line {
         Arc::clone(&self.prepared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Waits for the next order. May be dropped at any time, and none is lost.
+    async fn next(&self) -> Order {
+        loop {
+            if let Some(order) = self.take() {
+                return order;
+            }
+            self.ordered.notified().await;
+        }
+    }
+
+    /// That it is to leave stays so; anything else is done once.
+    fn take(&self) -> Option<Order> {
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match *order {
+            leave @ Some(Order::Leave(_)) => leave,
+            Some(Order::Ask) | None => order.take(),
+        }
+    }
+
     /// Waits until it is to leave.
     async fn left(&self) -> Farewell {
         loop {
-            if let Some(farewell) = *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) {
+            if let Order::Leave(farewell) = self.next().await {
                 return farewell;
             }
-            self.leave.notified().await;
         }
+    }
+
+    fn note(&self, unanswered: Option<Tick>) {
+        self.unanswered.store(unanswered.map_or(0, |since| since.0.0.max(1)), Ordering::Relaxed);
     }
 }
 
@@ -107,8 +187,9 @@ pub async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
     let monitor = line.prepared().spec().id.clone();
     let attempts = Attempts::new(tick(), chance());
     let mut watch = Watch { shared, line, canary, monitor, attempts };
-    while let Some((held, machine, address)) = watch.open().await {
-        if !watch.stay(held, machine, address).await {
+    while let Some(mut connection) = watch.open().await {
+        let departure = watch.stay(&mut connection).await;
+        if !Box::pin(watch.part(connection, departure)).await {
             break;
         }
     }
@@ -116,7 +197,7 @@ pub async fn hold(shared: Shared, line: Arc<Line>, canary: Canary) {
 
 impl Watch {
     /// Tries until a connection is open. None where it is to leave.
-    async fn open(&mut self) -> Option<(Held, Machine, Option<IpAddr>)> {
+    async fn open(&mut self) -> Option<Box<Connection>> {
         let line = Arc::clone(&self.line);
         let mut left = pin!(line.left());
         loop {
@@ -125,100 +206,104 @@ impl Watch {
                 _ = &mut left => return None,
                 () = sleep(pause.into()) => {}
             }
-            let openings = Arc::clone(&self.shared.openings);
             let _opening = tokio::select! {
                 _ = &mut left => return None,
-                opening = openings.acquire() => opening,
+                opening = Arc::clone(&self.shared.openings).acquire_owned() => opening,
             };
-            // On the heap, and gone with it: it is many times what holding takes.
-            let prepared = self.line.prepared();
-            let opening = Box::pin(self.shared.prober.hold(&prepared));
-            let opened = tokio::select! {
+            let Attempt { told, address, connection, at } = tokio::select! {
                 _ = &mut left => return None,
-                opened = opening => opened,
-            };
-            let now = tick();
-            let (told, address, open) = match opened {
-                Ok(Opened { held, conversation, address, tls, took }) => {
-                    let machine = Machine::new(self.canary, conversation, chance(), now);
-                    (Some(self.attempts.opened(took, tls, now)), address, Some((held, machine)))
-                }
-                Err(not_opened) => {
-                    let told = self.attempts.failed(not_opened.failure, now, chance());
-                    (told, not_opened.address, None)
-                }
+                attempt = Box::pin(self.attempt()) => attempt,
             };
             if let Some(event) = told {
-                self.tell(event, address, now).await;
+                Box::pin(self.tell(*event, address, at)).await;
             }
-            if let Some((held, machine)) = open {
-                return Some((held, machine, address));
+            if connection.is_some() {
+                return connection;
             }
         }
     }
 
-    /// Stays on an open connection until its end. Whether another one is to be opened.
-    async fn stay(&mut self, mut held: Held, mut machine: Machine, address: Option<IpAddr>) -> bool {
-        let line = Arc::clone(&self.line);
-        let mut left = pin!(line.left());
-        let mut until = machine.deadline();
+    /// Tries once.
+    async fn attempt(&mut self) -> Attempt {
+        let prepared = self.line.prepared();
+        let opened = self.shared.prober.hold(&prepared).await;
+        let at = tick();
+        match opened {
+            Ok(Opened { held, conversation, address, tls, took }) => {
+                let told = Some(Box::new(self.attempts.opened(took, tls, at)));
+                let machine = Machine::new(self.canary, conversation, chance(), at);
+                Attempt {
+                    told,
+                    address,
+                    connection: Some(Box::new(Connection { held, machine, address })),
+                    at,
+                }
+            }
+            Err(NotOpened { failure, address }) => {
+                let told = self.attempts.failed(failure, at, chance()).map(Box::new);
+                Attempt { told, address, connection: None, at }
+            }
+        }
+    }
+
+    /// Stays on an open connection until its end.
+    async fn stay(&self, connection: &mut Connection) -> Departure {
+        let mut until = connection.machine.deadline();
         let mut timer = pin!(sleep(until.since(tick()).into()));
-        let failure = loop {
+        loop {
             let is_time = tokio::select! {
                 biased;
-                farewell = &mut left => {
-                    let now = tick();
-                    self.tell(machine.left(now), address, now).await;
-                    held.leave(farewell).await;
-                    return false;
-                }
-                received = held.receive() => match received {
+                order = self.line.next() => match order {
+                    Order::Leave(farewell) => return Departure::Left(farewell),
+                    Order::Ask => {
+                        connection.machine.hurry();
+                        true
+                    }
+                },
+                received = connection.held.receive() => match received {
                     Ok(frame) => {
-                        machine.take(&frame, now());
+                        connection.machine.take(&frame, now());
                         false
                     }
-                    Err(failure) => break failure,
+                    Err(failure) => return Departure::Ended(Box::new(failure)),
                 },
                 () = &mut timer => true,
             };
-            match self.act(&mut machine, &mut held, address).await {
-                Ok(()) => {}
-                Err(failure) => break failure,
-            }
-            // With every frame the deadline moves away; the timer is set anew when its time has come.
-            if is_time || machine.deadline() < until {
-                until = machine.deadline();
-                timer.set(sleep(until.since(tick()).into()));
-            }
-        };
-        let now = tick();
-        self.attempts.ended(machine.open_for(now), now, chance());
-        self.tell(machine.ended(failure, now), address, now).await;
-        held.part();
-        true
-    }
-
-    /// Does what is due.
-    async fn act(
-        &self,
-        machine: &mut Machine,
-        held: &mut Held,
-        address: Option<IpAddr>,
-    ) -> Result<(), Failure> {
-        let now = now();
-        while let Some(output) = machine.due(now) {
-            match output {
-                Output::Send(outgoing) => held.send(outgoing).map_err(|failure| *failure)?,
-                Output::Tell(event) => self.tell(event, address, now.tick).await,
-                Output::End(Ending::Failed(failure)) => return Err(failure),
-                Output::End(Ending::Unanswered(span)) => {
-                    let at = held.silent_drop();
-                    let detail = format!("nothing came for {span} after a heartbeat; {}", explain(at));
-                    return Err(Failure::new(FailureKind::SilentDrop(at), Phase::Exchange, detail));
+            let now = now();
+            loop {
+                match connection.act(now) {
+                    Ok(None) => break,
+                    Ok(Some(event)) => Box::pin(self.tell(*event, connection.address, now.tick)).await,
+                    Err(failure) => return Departure::Ended(failure),
                 }
             }
+            self.line.note(connection.machine.unanswered_since());
+            // With every frame the deadline moves away; the timer is set anew when its time has come.
+            if is_time || connection.machine.deadline() < until {
+                until = connection.machine.deadline();
+                timer.set(sleep(until.since(tick()).into()));
+            }
         }
-        Ok(())
+    }
+
+    /// Tells of the end, and closes what is still open. Whether another connection is to be opened.
+    async fn part(&mut self, connection: Box<Connection>, departure: Departure) -> bool {
+        let Connection { held, machine, address } = *connection;
+        self.line.note(None);
+        let now = tick();
+        match departure {
+            Departure::Left(farewell) => {
+                self.tell(machine.left(now), address, now).await;
+                held.leave(farewell).await;
+                false
+            }
+            Departure::Ended(failure) => {
+                self.attempts.ended(machine.open_for(now), now, chance());
+                self.tell(machine.ended(*failure, now), address, now).await;
+                held.part();
+                true
+            }
+        }
     }
 
     async fn tell(&self, event: CanaryEvent, address: Option<IpAddr>, at: Tick) {
@@ -234,6 +319,28 @@ impl Watch {
     }
 }
 
+impl Connection {
+    /// Sends what is due. Gives what is due to be told, one thing after the other, until there is nothing more.
+    ///
+    /// # Errors
+    /// Why the connection is over.
+    fn act(&mut self, now: Now) -> Result<Option<Box<CanaryEvent>>, Box<Failure>> {
+        while let Some(output) = self.machine.due(now) {
+            match output {
+                Output::Send(outgoing) => self.held.send(outgoing)?,
+                Output::Tell(event) => return Ok(Some(Box::new(event))),
+                Output::End(Ending::Failed(failure)) => return Err(Box::new(failure)),
+                Output::End(Ending::Unanswered(span)) => {
+                    let at = self.held.silent_drop();
+                    let detail = format!("nothing came for {span} after a heartbeat; {}", explain(at));
+                    return Err(Box::new(Failure::new(FailureKind::SilentDrop(at), Phase::Exchange, detail)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
 fn explain(at: SilentDrop) -> &'static str {
     match at {
         SilentDrop::Stuck => "it was acknowledged by the other side's kernel, and nobody answered",
@@ -244,4 +351,19 @@ fn explain(at: SilentDrop) -> &'static str {
 
 fn chance() -> u64 {
     fastrand::u64(..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be thousands, and most of the time all of them wait.
+    #[test]
+    fn a_canary_that_waits_is_small() {
+        fn size_of_future<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size_of_future(hold) + size_of::<Connection>();
+        assert!(size <= 1_152, "{size} bytes");
+    }
 }

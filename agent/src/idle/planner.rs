@@ -122,9 +122,11 @@ impl Planner {
 
     /// What has been found so far: the longest idle time survived, and the shortest that was not.
     pub(super) fn bracket(&self) -> (Micros, Option<Micros>) {
-        let seen = self.cut.as_ref().map(|(age, _)| *age);
-        let cut = seen.or_else(|| self.dead.as_ref().map(|(idle, _)| *idle));
-        (cut.map_or(self.survived, |cut| self.survived.min(cut)), cut)
+        match (&self.cut, &self.dead) {
+            (Some((age, _)), _) => (*age, Some(*age)),
+            (None, Some((idle, _))) => (self.survived.min(*idle), Some(*idle)),
+            (None, None) => (self.survived, None),
+        }
     }
 
     /// Connections so far.
@@ -135,11 +137,8 @@ impl Planner {
     /// What was found.
     pub(super) fn finding(&self) -> IdleFinding {
         if let Some((age, failure)) = &self.cut {
-            return IdleFinding::Cut {
-                survived: self.survived.min(*age),
-                cut: *age,
-                failure: failure.clone(),
-            };
+            // It was seen to live until then.
+            return IdleFinding::Cut { survived: *age, cut: *age, failure: failure.clone() };
         }
         if let Some((idle, failure)) = &self.dead {
             return IdleFinding::Cut {

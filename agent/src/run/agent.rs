@@ -163,7 +163,7 @@ impl Agent {
         let ended = checked.ended;
         let mut result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
         if let Outcome::Failed(failure) = &mut result.outcome {
-            failure.canary_lives = self.canaries.lives(&spec.id);
+            failure.canary_lives = self.canaries.lives(&spec.id, clock::tick());
         }
         self.take(Entry::Check(Box::new(result)), ended, revision);
     }

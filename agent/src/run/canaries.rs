@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     canary::{self, Line, Report, Shared},
+    clock::Tick,
     limits,
     probe::{Prepared, Prober, held::Farewell},
 };
@@ -124,9 +125,12 @@ impl Canaries {
         }
     }
 
-    /// Whether the canary on a monitor is open. Then it was heard from within its heartbeat and grace, or it would not be.
-    pub(super) fn lives(&self, monitor: &MonitorId) -> bool {
-        self.posts.get(monitor).is_some_and(|post| post.is_open)
+    /// Whether the canary on a monitor is open. Then it was heard from within its heartbeat and grace, or it would not be;
+    /// and one whose server takes its time to answer is not said to live. Called by whoever doubts it, so it asks.
+    pub(super) fn lives(&self, monitor: &MonitorId, now: Tick) -> bool {
+        let Some(post) = self.posts.get(monitor).filter(|post| post.is_open) else { return false };
+        post.line.ask();
+        post.line.unanswered_for(now).is_none_or(|span| span < limits::CANARY_DOUBT_AFTER)
     }
 
     /// Canaries that are open.

@@ -1,5 +1,7 @@
 //! The state folder on a real file system.
 
+use quorate_proto::{Micros, MonitorSpec, Slot, monitor::Header};
+
 use super::*;
 
 fn mode(path: &Path) -> u32 {
@@ -81,11 +83,14 @@ fn assignments_are_kept_and_damage_is_passed_over() {
     let (_parent, folder) = folder();
     let state = State::open(&folder).unwrap();
     assert_eq!(state.assigned(), Assigned::default());
-    let json = r#"{"revision":7,"assignments":[{"spec":{"id":"shop","url":"wss://shop.example","interval":30000000,
-        "timeout":10000000,"steps":[{"Ping":{"within":null}}],"headers":[{"name":"A","value":"b"}],
-        "subprotocols":[],"origin":null,"sni":null,"connect_to":null,"ca_pem":null,"verify_tls":true},
-        "slot":{"index":1,"of":5}}]}"#;
-    let assigned: Assigned = serde_json::from_str(json).unwrap();
+    let (interval, timeout) = (Micros::from_secs(30), Micros::from_secs(10));
+    let spec = MonitorSpec {
+        headers: vec![Header { name: "A".into(), value: "b".into() }],
+        ..MonitorSpec::new("shop".parse().unwrap(), "wss://shop.example", interval, timeout)
+    };
+    let assignments = vec![Assignment { spec, slot: Slot { index: 1, of: 5 } }];
+    let assigned = Assigned { revision: 7, assignments };
+    let json = serde_json::to_string(&assigned).unwrap();
     state.assignments_file().keep(&assigned).unwrap();
     let path = folder.join("assignments.json");
     assert_eq!((state.assigned(), mode(&path)), (assigned, 0o600));

@@ -292,6 +292,7 @@ impl Monitor {
     ) -> VerdictChange {
         let from = self.verdict.replace(to);
         self.since = at;
+        self.drop_hint();
         if matches!(to, Verdict::Down | Verdict::Unobserved) {
             self.end_reprieve();
         }

@@ -69,7 +69,8 @@
 //! # Canaries
 //! An agent may hold a connection open, its *canary*. Its end is no vote, but an alarm: all regions are asked at once, and
 //! the monitor is suspect until they have answered. So a crashed server is confirmed within seconds whatever the interval is.
-//! Such rounds never take the lower half of the ration: connections that come and go leave enough to confirm a fault.
+//! Such rounds never take the lower half of the ration: connections that come and go leave enough to confirm a fault. A
+//! canary that opens where checks fail is a hint in the same manner: they are made anew.
 //!
 //! A server that closes canaries with 1001, 1012 or 1013 says that it will be back. When it says so to as many regions as
 //! the fast rule needs, within 10 s, then down and partial are withheld for the *restart budget* (30 s), counted from the

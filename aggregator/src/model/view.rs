@@ -97,7 +97,8 @@ pub struct CanaryView {
     pub silent_drops: u64,
     /// Reconnections within the last minute.
     pub reconnects_last_minute: u32,
-    /// Ends by close code: that of the close frame, 1005 where it had none, 1006 where no frame came.
+    /// Ends by close code: that of the close frame, 1005 where it had none, 1006 where no frame came; 0 for codes beyond
+    /// those that are counted apart ([`crate::limits::CLOSE_CODES_MAX`]).
     pub close_codes: BTreeMap<u16, u64>,
     /// How long connections lasted, in seconds: a histogram over [`CANARY_SECONDS_BOUNDS`], as
     /// [`Counts::page_seconds`].

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use quorate::config::{self, Environment};
 use quorate_agent::{
     egress::Egress,
     probe::{Checked, Nameservers, Options, Prober},
 };
-use quorate_proto::{FailureKind, MonitorSpec, Outcome};
+use quorate_proto::{Failure, FailureKind, MonitorSpec, Outcome};
 use quorate_tests::{
     process::Process,
     requirement::{Requirement, available},
@@ -62,35 +62,40 @@ impl Bench {
     }
 
     /// A monitor with the preset, and with these lines, passes.
-    #[track_caller]
-    pub(crate) fn passes(&self, path: &str, lines: &str) {
-        let checked = self.check(path, lines).unwrap();
-        assert_eq!(checked.outcome, Outcome::Passed, "{} {path} {lines}", self.preset);
+    pub(crate) fn passes(&self, path: &str, lines: &str) -> Result<()> {
+        let checked = self.check(path, lines)?;
+        ensure!(checked.outcome == Outcome::Passed, "{} {path} {lines}: {:?}", self.preset, checked.outcome);
         let total_ms = checked.timings.total.0 as f64 / 1000.0;
         println!("MEASURED preset {}: passed in {total_ms:.1} ms ({path} {lines})", self.preset);
+        Ok(())
     }
 
-    /// It fails in one of these ways.
-    #[track_caller]
-    pub(crate) fn fails(&self, path: &str, lines: &str, wanted: &[&str]) {
-        let checked = self.check(path, lines).unwrap();
-        let Outcome::Failed(failure) = &checked.outcome else {
-            panic!("{} passed: {path} {lines}", self.preset);
+    /// It fails in this way: the kind's name, and its number where it has one.
+    pub(crate) fn fails(&self, path: &str, lines: &str, wanted: &str) -> Result<()> {
+        let checked = self.check(path, lines)?;
+        let Outcome::Failed(Failure { kind, detail, .. }) = &checked.outcome else {
+            bail!("{} passed: {path} {lines}", self.preset);
         };
-        let found = match &failure.kind {
-            FailureKind::UpgradeStatus(status) => format!("upgrade_status {status}"),
-            FailureKind::Closed { code, .. } => format!("closed {code}"),
-            FailureKind::Content(fault) => format!("content {}", fault.name()),
-            other => other.name().to_owned(),
-        };
-        println!("MEASURED preset {}: {found}: {} ({path} {lines})", self.preset, failure.detail);
-        assert!(wanted.contains(&found.as_str()), "{} {path} {lines}: {failure:?}", self.preset);
+        let mut found = kind.name().to_owned();
+        if let FailureKind::UpgradeStatus(number) | FailureKind::Closed { code: number, .. } = kind {
+            found.push_str(&format!(" {number}"));
+        }
+        if let FailureKind::Content(fault) = kind {
+            found.push_str(&format!(" {}", fault.name()));
+        }
+        println!("MEASURED preset {}: {found}: {detail} ({path} {lines})", self.preset);
+        ensure!(
+            found == wanted,
+            "{} {path} {lines}: {wanted} was due, and not {found}: {detail}",
+            self.preset
+        );
+        Ok(())
     }
 
     /// A server that is stopped while TCP lives takes connections, and upgrades none.
     pub(crate) fn is_silent_when_stopped(&self, path: &str, server: &Process) -> Result<()> {
         server.signal(Signal::STOP)?;
-        self.fails(path, "", &["upgrade_timeout"]);
+        self.fails(path, "", "upgrade_timeout")?;
         server.signal(Signal::CONT)
     }
 

@@ -5,7 +5,7 @@
 
 use std::{net::Ipv4Addr, thread};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{net::TcpListener, runtime};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
@@ -21,18 +21,16 @@ pub(crate) fn play(port: u16, turns: &'static [Turn]) -> Result<()> {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::spawn(move || {
-        runtime.block_on(async {
-            let listener = TcpListener::from_std(listener).context("a listener")?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                tokio::spawn(serve(stream, turns));
-            }
-            #[expect(unreachable_code, reason = "it names the type of the error")]
-            anyhow::Ok(())
-        })
-    });
+    thread::spawn(move || runtime.block_on(accept(listener, turns)));
     Ok(())
+}
+
+async fn accept(listener: std::net::TcpListener, turns: &'static [Turn]) -> Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(serve(stream, turns));
+    }
 }
 
 async fn serve(stream: tokio::net::TcpStream, turns: &'static [Turn]) -> Result<()> {

@@ -136,6 +136,49 @@ async fn a_server_that_answers_lives_and_is_left() {
     timeout(Duration::from_secs(5), &mut watched.task).await.expect("it ends").unwrap();
 }
 
+/// A server that says `2` and wants `3`, and tells which close code it is sent.
+async fn engine() -> (std::net::SocketAddr, mpsc::Receiver<u16>) {
+    use futures_util::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::tungstenite::Message;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (send, codes) = mpsc::channel(8);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            for _ in 0..2 {
+                socket.send(Message::text("2")).await.unwrap();
+                assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("3"));
+            }
+            send.send(0).await.unwrap();
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Close(Some(frame)) = message {
+                    send.send(frame.code.into()).await.unwrap();
+                }
+            }
+        }
+    });
+    (address, codes)
+}
+
+#[tokio::test]
+async fn a_servers_own_heartbeat_is_answered_and_a_goodbye_has_its_code() {
+    for (farewell, code) in [(Farewell::Done, 1000), (Farewell::GoingAway, 1001)] {
+        let (address, mut codes) = engine().await;
+        let mut spec = pinging(address);
+        spec.replies = vec![quorate_proto::step::Reply {
+            to: quorate_proto::Matcher::of(quorate_proto::step::Condition::Contains("2".into())),
+            with: quorate_proto::Payload::Text("3".into()),
+        }];
+        let mut watched = Watched::start(spec);
+        assert_eq!(timeout(Duration::from_secs(20), codes.recv()).await.unwrap(), Some(0));
+        watched.next().await;
+        watched.line.leave(farewell);
+        assert_eq!(timeout(Duration::from_secs(20), codes.recv()).await.unwrap(), Some(code));
+        assert!(matches!(watched.next().await.0.event, CanaryEvent::Left { .. }));
+    }
+}
+
 #[tokio::test]
 async fn after_an_end_the_next_attempt_comes_at_once_and_then_ever_more_rarely() {
     let mut watched = Watched::start(pinging(scripted(vec![Act::Say(close(1001, ""))]).await));

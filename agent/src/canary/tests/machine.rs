@@ -159,6 +159,31 @@ fn a_late_answer_is_for_its_own_heartbeat() {
 }
 
 #[test]
+fn who_doubts_has_it_ask_at_once() {
+    let hurried = |mode| {
+        let mut spec = with(mode);
+        spec.steps =
+            vec![Step::send("say"), Step::expect(Matcher::of(Condition::Contains("re".into())), None)];
+        let mut bench = Bench::new(spec);
+        bench.pass(1_000);
+        bench.machine.hurry();
+        bench.drain();
+        assert_eq!(bench.machine.unanswered_since().is_some(), mode != CanaryMode::Listen);
+        bench.pass(1_100);
+        // While an answer is waited for, doubt changes nothing.
+        bench.machine.hurry();
+        bench.drain();
+        bench.hear(if mode == CanaryMode::Steps { &Frame::Text("re") } else { &Frame::Answer });
+        assert_eq!(bench.machine.unanswered_since(), None);
+        bench.pass(4_200);
+        bench.lines
+    };
+    assert_eq!(hurried(CanaryMode::Ping), ["1000 ping", "4100 ping"]);
+    assert_eq!(hurried(CanaryMode::Steps), ["1000 say say", "4100 say say"]);
+    assert_eq!(hurried(CanaryMode::Listen), [""; 0]);
+}
+
+#[test]
 fn once_a_minute_it_is_told_that_it_lives() {
     let mut bench = Bench::new(with(CanaryMode::Ping));
     for _ in 0..40 {

@@ -118,6 +118,8 @@ mod tests {
                 &[70, 90, 110],
             ),
             (60, &[(0, "100"), (20, "98"), (40, "101"), (70, "99"), (90, "102")], &[]),
+            // Not even where the lower ones answer several times in a row.
+            (60, &[(0, "9"), (50, "9"), (61, "7"), (62, "7"), (63, "7"), (64, "8")], &[61, 62, 63, 64]),
             // A counter that began anew fails for a while, and is measured anew.
             (
                 60,

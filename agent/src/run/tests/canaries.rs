@@ -66,7 +66,7 @@ async fn a_canary_is_opened_ends_and_is_opened_again() {
     assert_eq!(failure.kind, FailureKind::Closed { code: 1012, reason: "bye".into() });
     let CanaryEvent::Opened { after, failed_attempts, .. } = &world.canaries[2].event else { panic!() };
     assert_eq!((after.is_some(), *failed_attempts), (true, 0));
-    assert!(world.agent.canaries.lives(&"held".parse().unwrap()));
+    assert!(world.agent.canaries.lives(&"held".parse().unwrap(), clock::tick()));
 }
 
 #[tokio::test]
@@ -107,7 +107,10 @@ async fn a_change_that_does_not_concern_a_connection_keeps_it() {
     let mut told = names(&world.canaries[1..]);
     told.sort_unstable();
     assert_eq!((told, *came.borrow_and_update()), (vec!["left", "opened"], 2));
-    assert!(world.agent.canaries.lives(&"held".parse().unwrap()), "whatever order they were told in");
+    assert!(
+        world.agent.canaries.lives(&"held".parse().unwrap(), clock::tick()),
+        "whatever order they were told in"
+    );
 
     let removed = vec!["held".parse().unwrap()];
     world.agent.handle_event(Event::Changed { revision: 4, changed: Vec::new(), removed });
@@ -210,4 +213,39 @@ async fn what_a_search_found_is_signed() {
     world.work(|world| !world.idle_timeouts.is_empty()).await;
     let [result] = world.idle_timeouts.as_slice() else { panic!("{:?}", world.idle_timeouts) };
     assert_eq!(result.finding, IdleFinding::NotWithin(Micros::from_secs(1)));
+}
+
+#[tokio::test]
+async fn a_server_that_stopped_is_not_said_to_live() {
+    let mut world = World::new();
+    // It upgrades the canary, and nobody after it; then it reads nothing, with room in its buffer.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let _held = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let _late = listener.accept().await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let mut stopped = watched("held", address);
+    stopped.spec.timeout = Micros::from_millis(300);
+    stopped.spec.canary = Some(Canary {
+        heartbeat: Micros::from_secs(60),
+        grace: Micros::from_millis(1_500),
+        mode: CanaryMode::Ping,
+    });
+    world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![stopped] });
+    world.work_until(|_, canaries| !canaries.is_empty()).await;
+    world.confirm("held", 1);
+    // Two attempts, a second apart: after the first one the canary asks.
+    world.until(|results| results.len() >= 2).await;
+    let lives = |result: &CheckResult| match &result.outcome {
+        Outcome::Failed(failure) => failure.canary_lives,
+        Outcome::Passed => panic!("{result:?}"),
+    };
+    assert_eq!(world.results.iter().map(lives).collect::<Vec<_>>(), [true, false]);
+    // And it is found out, long before its heartbeat is due.
+    world.work_until(|_, canaries| canaries.len() >= 2).await;
+    let CanaryEvent::Ended { failure, .. } = &world.canaries[1].event else { panic!("{:?}", world.canaries) };
+    assert!(matches!(failure.kind, FailureKind::SilentDrop(_)), "{failure:?}");
 }

@@ -4,6 +4,9 @@
 //! monitor is suspect. It is no vote. Rounds for alarms take the upper half of the ration alone (`ration.rs`), so that
 //! connections that come and go leave enough to confirm a fault.
 //!
+//! A canary that opens where checks fail is a *hint* that the server is back. It makes those who know better be asked, once,
+//! and from the same half of the ration: down as well as partial ends by checks alone.
+//!
 //! A *reprieve* begins when the canaries of as many regions as the fast rule needs were closed with an announcement (1001,
 //! 1012, 1013) within [`ANNOUNCED_WITHIN`]. It ends at the restart budget, counted from the first announcement; until then
 //! neither down nor partial is said. When as many regions have reconnected before that, the server has *restarted*: down may be
@@ -44,6 +47,8 @@ pub(super) struct Canaries {
     /// Until when a canary's end is looked after.
     alarm: Option<Moment>,
     reprieve: Option<Reprieve>,
+    /// A canary opened while its region failed, and nobody was asked yet.
+    hint: bool,
     /// Before that no other reprieve begins.
     not_before: Moment,
     /// When the latest restart was over: what failed before does not start the evidence of a quorum.
@@ -85,8 +90,12 @@ impl Monitor {
         let Some(lane) = self.lanes.get_mut(index) else { return false };
         match report.turn {
             CanaryTurn::Opened => {
+                let is_hint = matches!(self.verdict, Some(Verdict::Down | Verdict::Partial))
+                    && lane.settled.is_some_and(|failed| failed <= moment)
+                    && lane.asked.is_none();
+                self.canaries.hint |= is_hint;
                 if lane.canary.announced.is_none() && reprieve.is_none() {
-                    return false;
+                    return is_hint;
                 }
                 lane.canary.opened = lane.canary.opened.max(Some(moment));
                 // Once a reprieve: connections that come and go must not put evidence off again and again.
@@ -217,6 +226,16 @@ impl Monitor {
     /// The earliest moment from which on failures are evidence for a quorum.
     pub(super) fn evidence_from(&self) -> Moment {
         self.canaries.restarted_at
+    }
+
+    /// Whether a canary hints that the server is back, and nobody was asked yet.
+    pub(super) fn has_hint(&self) -> bool {
+        self.canaries.hint
+    }
+
+    /// A round was asked for, or could not be paid.
+    pub(super) fn drop_hint(&mut self) {
+        self.canaries.hint = false;
     }
 
     /// When time alone changes what canaries told.

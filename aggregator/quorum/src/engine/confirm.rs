@@ -102,6 +102,8 @@ impl Monitor {
     ) -> Option<Effect> {
         let (_, whom) = self.next_round(tally, opinions).filter(|(due, _)| *due <= at)?;
         self.asking.not_before = at.after(ROUND_GAP);
+        let for_hint = self.has_hint();
+        self.drop_hint();
 
         let asked = |(lane, opinion): (&Lane, &Opinion)| {
             let is_meant = match whom {
@@ -112,7 +114,7 @@ impl Monitor {
             opinion.is_eligible && is_meant
         };
         let count = self.lanes.iter().zip(opinions).filter(|both| asked(*both)).count();
-        let for_alarm = self.suspect && self.asking.alarm;
+        let for_alarm = for_hint || (self.suspect && self.asking.alarm);
         if count == 0 || !hall.ration.pay(&mut self.asking.rounds, count, for_alarm, at) {
             return None;
         }
@@ -186,6 +188,8 @@ impl Monitor {
         let is_returning = self.is_returning(opinions);
         match self.verdict {
             None | Some(Verdict::Up) => None,
+            Some(Verdict::Down) if self.has_hint() => Some((Moment::default(), Whom::All)),
+            Some(Verdict::Partial) if self.has_hint() => Some((Moment::default(), Whom::Failing)),
             Some(Verdict::Down) if is_returning && !self.asking.recovery => {
                 Some((Moment::default(), Whom::All))
             }

@@ -42,6 +42,65 @@ fn one_lost_connection_is_nothing() {
     );
 }
 
+/// Down ends by checks; a canary that opens makes them be asked for.
+#[test]
+fn a_canary_that_opens_makes_everybody_look_again() {
+    check(
+        "
+         watch 5 every 300
+         0 ok all
+         100 cut all
+         100.3 fail all
+         111.4 fail all
+         200 open r1
+         200.3 ok all
+         210.3 ok all
+         211 open r2
+         250 end
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         100 ask r1 r2 r3 r4 r5
+         111.3 ask r1 r2 r3 r4 r5
+         111.4 up -> down: 5 of 5 fail for 11.1s (4 for 11s needed); first 100.3; suspected 100; quorum 100.3
+         200 ask r1 r2 r3 r4 r5
+         210.3 ask r1 r2 r3 r4 r5
+         210.3 down -> up: 5 of 5 pass twice
+        ",
+    );
+}
+
+/// The same for one region's failure; and a canary that opens and closes for ever does not make everybody look for ever.
+#[test]
+fn hints_are_rationed() {
+    check(
+        "
+         watch 5 every 300
+         0 ok all
+         100 fail r1
+         100.3 ok r2 r3 r4 r5
+         100.4 fail r1
+         111.4 fail r1
+         130..300/10 open r1
+         131..301/10 fail r1
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         100 ask r1 r2 r3 r4 r5
+         111 ask r1
+         111.4 up -> partial: 1 of 5 fail; first 100; suspected 100
+         130 ask r1
+         140 ask r1
+         150 ask r1
+         160 ask r1
+         190 ask r1
+         220 ask r1
+         250 ask r1
+         280 ask r1
+        ",
+    );
+}
+
 /// An end that came after a check had begun and passed, or where the region fails anyway, is no news.
 #[test]
 fn ends_that_tell_nothing_new() {
@@ -246,6 +305,8 @@ fn a_reprieve_is_not_renewed() {
          45 ask r1 r2 r3 r4 r5
          52 ask r1 r2 r3 r4 r5
          60.5 up -> down: 5 of 5 fail for 19.5s (4 for 11s needed); first 41; suspected 40; quorum 41
+         61 ask r1 r2 r3 r4 r5
+         71 ask r1 r2 r3 r4 r5
         ",
     );
 }

@@ -226,6 +226,7 @@ proptest! {
         policy in policies(),
         begins in 0_u64..1000,
         lies in vec((0_usize..8, 0_u64..2_000, 0_u8..3), 0..300),
+        round in prop::option::of((1_u64..90, 0_u64..30)),
         all in any::<bool>(),
         silent in any::<bool>(),
     ) {
@@ -244,6 +245,15 @@ proptest! {
         for (region, at, turn) in lies {
             let at = begins - 30 * SECOND + at * (end - begins) / 2_000;
             world.enter(at, region % liars, Act::Canary(turn));
+        }
+        // Or all together, round and round, as a server does that closes whoever has come.
+        if let Some((period, later)) = round {
+            for at in (begins..end).step_by((period * SECOND) as usize) {
+                for region in 0..liars {
+                    world.enter(at, region, CLOSED);
+                    world.enter(at + (later % period) * SECOND, region, OPENED);
+                }
+            }
         }
         world.run(end);
         let state = world.engine.monitor(&monitor(), Moment(end)).unwrap();
