@@ -1,4 +1,4 @@
-//! What was found, as one JSON object for machines. `docs/check.md` tells of it; fields are only ever added.
+//! What was found, as one JSON object for machines. `deploy/check.md` tells of it; fields are only ever added.
 
 use std::borrow::Cow;
 
