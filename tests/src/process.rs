@@ -48,12 +48,26 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// Sends a signal.
+    /// Sends a signal. After SIGSTOP every thread has stopped: on a busy machine one of several would otherwise answer once
+    /// more.
     ///
     /// # Errors
     /// Where the process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(self.pid()?, signal).with_context(|| format!("signalling {}", self.name))
+        kill_process(self.pid()?, signal).with_context(|| format!("signalling {}", self.name))?;
+        if signal == Signal::STOP {
+            clock::wait_for(format!("{} to stop", self.name), 10.0, || self.has_stopped().then_some(()));
+        }
+        Ok(())
+    }
+
+    /// Whether all its threads are stopped (proc(5): the state behind the name in parentheses).
+    fn has_stopped(&self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return true };
+        threads.flatten().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 'Z', 'X']))
+        })
     }
 
     /// Kills it without warning and waits until it is gone.
