@@ -133,7 +133,7 @@ async fn assignments_above_one_frame_arrive_as_one_set() {
     house.enrol(agent.agent_key(), "a");
     let mut resident = Resident::start(agent, house.key.aggregator_key(), house.address);
     let push = house.connected().await;
-    let assignments: Vec<_> = (0..32).map(|number| assignment(&format!("m{number}"), 320_000)).collect();
+    let assignments: Vec<_> = (0..48).map(|number| assignment(&format!("m{number}"), 220_000)).collect();
     let whole =
         AggregatorControl::Assign { revision: 1, assignments: assignments.clone(), first: true, last: true };
     push.send(Push::Send(whole)).await.unwrap();
@@ -266,7 +266,7 @@ async fn the_cores_word_closes_a_connection_at_once() {
         let _streams = greet(&connection).await;
         let push = house.connected().await;
         // Nobody reads what is pushed, so the window fills; the close overtakes it.
-        let assignments: Vec<_> = (0..32).map(|number| assignment(&format!("m{number}"), 320_000)).collect();
+        let assignments: Vec<_> = (0..48).map(|number| assignment(&format!("m{number}"), 220_000)).collect();
         let whole = AggregatorControl::Assign { revision: 1, assignments, first: true, last: true };
         push.send(Push::Send(whole)).await.unwrap();
         push.send(Push::Close(close)).await.unwrap();
