@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quinn::Connection;
 use quorate::model::Intake;
 use quorate_proto::{
-    BootEpoch, SigningKey,
+    BootEpoch, SigningKey, codec,
     frame::{self, ALPN, ALPN_JOIN, AckVerdict, AgentControl, CloseCode, Health, Hello, JoinRequest, Upload},
     limits::{AGENT_CONTROL_FRAME_BYTES_MAX, JOIN_FRAME_BYTES_MAX, UPLOAD_FRAME_BYTES_MAX},
 };
@@ -51,7 +51,7 @@ fn broken() -> Vec<(Vec<u8>, &'static str)> {
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "oversized"),
         (oversized, "oversized"),
         (vec![0; 4], "malformed"),
-        ([&5u32.to_be_bytes()[..], &[1, 255, 255, 255, 255]].concat(), "malformed"),
+        ([&5u32.to_be_bytes()[..], &[codec::VERSION, 255, 255, 255, 255]].concat(), "malformed"),
         (with(&|bytes| *bytes.get_mut(4).unwrap() = 9), "version"),
         (with(&|bytes| bytes.push(0)), "unexpected"),
         (with(&|bytes| bytes.extend(upload(vec![]))), "unexpected"),
