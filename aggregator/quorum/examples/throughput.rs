@@ -3,9 +3,7 @@
 //! Ten thousand monitors in five regions, in rounds: all pass; then one in a hundred fails everywhere for five rounds.
 
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
-use quorate_quorum::{
-    Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Sensitivity, Source,
-};
+use quorate_quorum::{Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Source};
 
 const MONITORS: u64 = 10_000;
 const ROUNDS: u64 = 40;
@@ -21,14 +19,12 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
         .map(|number| format!("monitor-{number:05}").parse())
         .collect::<Result<Vec<MonitorId>, _>>()?;
     let policy = Policy {
-        regions: regions.iter().map(|(region, _)| region.clone()).collect(),
-        interval: INTERVAL,
-        timeout: Micros::from_secs(10),
-        quorum: Quorum::Default,
-        confirm_for: None,
-        sensitivity: Sensitivity::Balanced,
-        restart_budget: Micros::from_secs(30),
         revision: 1,
+        ..Policy::new(
+            regions.iter().map(|(region, _)| region.clone()).collect(),
+            INTERVAL,
+            Micros::from_secs(10),
+        )
     };
 
     let mut engine = Engine::default();
@@ -49,7 +45,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                     for (region, agent) in &regions {
                         let (agent, region) = (*agent, region.clone());
                         engine.handle(
-                            Event::Heartbeat { agent, region, revision: 1, sick: false },
+                            Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: false }),
                             Moment(now),
                         );
                         events += 1;

@@ -22,8 +22,8 @@ use self::{
     ration::Ration,
 };
 use crate::{
-    CanaryReport, Effect, Event, Moment, Observation, Policy, Rule, Source, Timeline, Verdict, VerdictChange,
-    Vote,
+    CanaryReport, Effect, Event, Heartbeat, Moment, Observation, Policy, Rule, Source, Timeline, Verdict,
+    VerdictChange, Vote,
 };
 
 /// The decision engine.
@@ -95,7 +95,7 @@ impl Engine {
         match event {
             Event::Observed(observation) => self.observe(&observation, at, &mut effects),
             Event::Canary(report) => self.hear_canary(&report, at, &mut effects),
-            Event::Heartbeat { agent, region, revision, sick } => {
+            Event::Heartbeat(Heartbeat { agent, region, revision, sick }) => {
                 let heard = self.hall.fleet.heartbeat(agent, &region, revision, sick, at);
                 if let Some((due, agent)) = heard.enter {
                     self.hall.agenda.enter_agent(due, agent);

@@ -30,16 +30,7 @@ pub enum Event {
         since: Moment,
     },
     /// An agent reported its health.
-    Heartbeat {
-        /// Which agent.
-        agent: AgentKey,
-        /// Its region, as enrolled.
-        region: Region,
-        /// The revision of the assignments that it works under.
-        revision: u64,
-        /// Whether it doubts itself.
-        sick: bool,
-    },
+    Heartbeat(Heartbeat),
     /// An agent was revoked: what it said does not count any more.
     Forget {
         /// Which agent.
@@ -54,6 +45,19 @@ pub enum Event {
     Paused,
     /// Nothing happened, and time passed.
     Tick,
+}
+
+/// What an agent reports of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Which agent.
+    pub agent: AgentKey,
+    /// Its region, as enrolled.
+    pub region: Region,
+    /// The revision of the assignments that it works under.
+    pub revision: u64,
+    /// Whether it doubts itself.
+    pub sick: bool,
 }
 
 /// One check, as the engine sees it.

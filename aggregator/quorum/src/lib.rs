@@ -110,7 +110,7 @@ mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, MonitorState, RegionState};
-pub use event::{CanaryReport, CanaryTurn, Event, Finding, Observation, Source};
+pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
 pub use verdict::{Abstention, Verdict, Vote};
 

@@ -102,11 +102,27 @@ const MAJORITY_OF_FEWER: Micros = Micros::from_secs(300);
 const RECOVERY: Micros = Micros::from_secs(10);
 /// A vote survives one lost check however short the interval is: an agent that reconnects needs a few seconds.
 const STALE_MARGIN: Micros = Micros::from_secs(15);
+/// What a server that says it will be back is given.
+const RESTART_BUDGET: Micros = Micros::from_secs(30);
 /// The longest pause of an agent between two attempts to reconnect: after a restart of the aggregator a region may be
 /// absent for that long, and its first check comes an interval later.
 const RECONNECT_MAX: Micros = Micros::from_secs(60);
 
 impl Policy {
+    /// The default rules for these regions, under revision 0.
+    pub fn new(regions: BTreeSet<Region>, interval: Micros, timeout: Micros) -> Self {
+        Self {
+            regions,
+            interval,
+            timeout,
+            quorum: Quorum::Default,
+            confirm_for: None,
+            sensitivity: Sensitivity::Balanced,
+            restart_budget: RESTART_BUDGET,
+            revision: 0,
+        }
+    }
+
     /// What is wrong with the policy: every fault, in a fixed order. Empty for a policy that makes sense.
     pub fn validate(&self) -> Vec<PolicyError> {
         let regions = self.regions.len();
@@ -212,14 +228,12 @@ mod tests {
 
     fn policy(regions: usize) -> Policy {
         Policy {
-            regions: (0..regions).map(|index| format!("r{index}").parse().unwrap()).collect(),
-            interval: Micros::from_secs(30),
-            timeout: Micros::from_secs(10),
-            quorum: Quorum::Default,
-            confirm_for: None,
-            sensitivity: Sensitivity::Balanced,
-            restart_budget: Micros::from_secs(30),
             revision: 1,
+            ..Policy::new(
+                (0..regions).map(|index| format!("r{index}").parse().unwrap()).collect(),
+                Micros::from_secs(30),
+                Micros::from_secs(10),
+            )
         }
     }
 

@@ -105,14 +105,12 @@ fn monitor(
     let certificate_warning = certificate_warning(section);
     let heard_by = heard_by(section, channels);
     let policy = Policy {
-        regions: watching.iter().cloned().collect(),
-        interval: rules.interval,
-        timeout: rules.timeout,
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
         restart_budget,
         revision: 0,
+        ..Policy::new(watching.iter().cloned().collect(), rules.interval, rules.timeout)
     };
     check_policy(section, &policy);
     promise::warn(section, &policy);

@@ -6,7 +6,7 @@ use quorate_proto::{
     AgentKey,
     frame::{CloseCode, Health, Hello},
 };
-use quorate_quorum::Event;
+use quorate_quorum::{Event, Heartbeat};
 use tokio::sync::mpsc;
 
 use super::{
@@ -83,7 +83,7 @@ impl Core {
         if let Some(known) = self.agents.get_mut(&agent) {
             known.seen_at = Some(now.moment);
         }
-        self.feed(Event::Heartbeat { agent, region, revision, sick }, now);
+        self.feed(Event::Heartbeat(Heartbeat { agent, region, revision, sick }), now);
         self.canvas.touch_agents();
     }
 }

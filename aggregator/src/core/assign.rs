@@ -227,14 +227,16 @@ impl Core {
 
     fn policy(&self, monitor: &Monitor) -> Policy {
         Policy {
-            regions: monitor.regions.iter().cloned().collect(),
-            interval: monitor.spec.interval,
-            timeout: monitor.spec.timeout,
             quorum: monitor.quorum,
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
             restart_budget: monitor.restart_budget,
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
+            ..Policy::new(
+                monitor.regions.iter().cloned().collect(),
+                monitor.spec.interval,
+                monitor.spec.timeout,
+            )
         }
     }
 

@@ -3,7 +3,9 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence, limits};
-use quorate_quorum::{Effect, Engine, Event, Finding, Moment, Observation, Policy, Source, Verdict};
+use quorate_quorum::{
+    Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Source, Verdict,
+};
 
 use super::Setup;
 
@@ -109,14 +111,14 @@ impl World {
             })
             .collect();
         let policy = Policy {
-            regions: agents.iter().map(|agent| agent.region.clone()).collect(),
-            interval: setup.interval,
-            timeout: setup.timeout,
             quorum: setup.quorum,
-            confirm_for: None,
             sensitivity: setup.sensitivity,
-            restart_budget: Micros::from_secs(30),
             revision: 1,
+            ..Policy::new(
+                agents.iter().map(|agent| agent.region.clone()).collect(),
+                setup.interval,
+                setup.timeout,
+            )
         };
         let Ok(monitor) = "watched".parse::<MonitorId>() else { unreachable!("the name is good") };
         let mut world = Self {
@@ -197,7 +199,7 @@ impl World {
                 self.plan(self.now.after(limits::HEALTH_INTERVAL), happening);
                 let Some(agent) = self.agents.get(usize::from(index)) else { return };
                 let (agent, region) = (agent.key, agent.region.clone());
-                self.tell(Event::Heartbeat { agent, region, revision: 1, sick: false });
+                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: false }));
             }
             Happening::Scheduled(agent) => {
                 self.plan(self.now.after(self.interval), happening);

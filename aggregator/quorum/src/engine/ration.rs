@@ -113,18 +113,15 @@ mod tests {
     use quorate_proto::Micros;
 
     use super::*;
-    use crate::{Quorum, Sensitivity};
 
     fn policy(seconds: u64) -> Policy {
         Policy {
-            regions: ["a", "b", "c", "d", "e"].iter().map(|region| region.parse().unwrap()).collect(),
-            interval: Micros::from_secs(seconds),
-            timeout: Micros::from_secs(10),
-            quorum: Quorum::Default,
-            confirm_for: None,
-            sensitivity: Sensitivity::Balanced,
-            restart_budget: Micros::from_secs(30),
             revision: 0,
+            ..Policy::new(
+                ["a", "b", "c", "d", "e"].iter().map(|region| region.parse().unwrap()).collect(),
+                Micros::from_secs(seconds),
+                Micros::from_secs(10),
+            )
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence, limits::HEARTBEAT_STALE};
 use quorate_quorum::{
-    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Rule,
-    Sensitivity, Source, Verdict, VerdictChange, Vote,
+    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
+    Rule, Sensitivity, Source, Verdict, VerdictChange, Vote,
 };
 
 fn region(number: u8) -> Region {
@@ -38,14 +38,12 @@ fn policies() -> impl Strategy<Value = Policy> {
     let budget = prop_oneof![4 => 0_u64..60, 1 => any::<u64>()].prop_map(Micros::from_secs);
     (1_u8..8, interval, 0_u64..60, quorum, confirm_for, sensitivity, budget, 0_u64..3).prop_map(
         |(regions, interval, timeout, quorum, confirm_for, sensitivity, restart_budget, revision)| Policy {
-            regions: (0..regions).map(region).collect(),
-            interval,
-            timeout: Micros::from_secs(timeout),
             quorum,
             confirm_for,
             sensitivity,
             restart_budget,
             revision,
+            ..Policy::new((0..regions).map(region).collect(), interval, Micros::from_secs(timeout))
         },
     )
 }
@@ -93,8 +91,8 @@ fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
         40 => observations(),
         10 => canaries(),
-        20 => (0_u8..12, 0_u64..4, prop::bool::weighted(0.1)).prop_map(|(by, revision, sick)| Event::Heartbeat {
-            agent: agent(by), region: region(by % 8), revision, sick
+        20 => (0_u8..12, 0_u64..4, prop::bool::weighted(0.1)).prop_map(|(by, revision, sick)| {
+            Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by % 8), revision, sick })
         }),
         1 => (0_u8..2, policies()).prop_map(|(on, policy)| Event::Configure { monitor: monitor(on), policy }),
         1 => (0_u8..2, verdict).prop_map(|(on, verdict)| Event::Restore {
@@ -199,7 +197,7 @@ impl Count {
                 self.policies.remove(monitor);
                 self.said.retain(|said| said.monitor != *monitor);
             }
-            Event::Heartbeat { agent, region, revision, sick } => {
+            Event::Heartbeat(Heartbeat { agent, region, revision, sick }) => {
                 self.heartbeats.insert(*agent, (at, region.clone(), *revision, *sick));
             }
             Event::Forget { agent } => {
@@ -318,7 +316,7 @@ proptest! {
                 }
                 Event::Configure { .. }
                 | Event::Restore { .. }
-                | Event::Heartbeat { .. }
+                | Event::Heartbeat(_)
                 | Event::Forget { .. }
                 | Event::Observed(_)
                 | Event::Canary(_)
@@ -386,10 +384,10 @@ proptest! {
             for by in 0..regions as u8 {
                 let mut beat = Moment(now.0.saturating_sub(slot));
                 while beat <= now {
-                    engine.handle(Event::Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: false }, beat.max(Moment(0)));
+                    engine.handle(Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: false }), beat.max(Moment(0)));
                     beat = beat.after(Micros::from_secs(400));
                 }
-                engine.handle(Event::Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: false }, now);
+                engine.handle(Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: false }), now);
             }
             let finding = if now.0 >= fails_from { Finding::Failed } else { Finding::Passed };
             engine.handle(Event::Observed(Observation {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
-    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum,
+    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
     Sensitivity, Source, Verdict,
 };
 
@@ -80,7 +80,10 @@ impl World {
         match act {
             Act::Beat => {
                 let (agent, name) = (agent(region), name(region));
-                self.handle(Event::Heartbeat { agent, region: name, revision: 1, sick: false }, at);
+                self.handle(
+                    Event::Heartbeat(Heartbeat { agent, region: name, revision: 1, sick: false }),
+                    at,
+                );
                 self.enter(at + 5 * SECOND, region, Act::Beat);
             }
             Act::Check { scheduled, attempts } => {
@@ -171,14 +174,15 @@ fn policies() -> impl Strategy<Value = Policy> {
     let sensitivity = prop_oneof![3 => Just(Sensitivity::Balanced), 1 => Just(Sensitivity::Fast), 1 => Just(Sensitivity::Strict)];
     (1_usize..8, 5_u64..300, 1_u64..20, quorum, sensitivity, 2_u64..90).prop_map(
         |(regions, interval, timeout, quorum, sensitivity, budget)| Policy {
-            regions: (0..regions).map(name).collect(),
-            interval: Micros::from_secs(interval),
-            timeout: Micros::from_secs(timeout),
             quorum,
-            confirm_for: None,
             sensitivity,
             restart_budget: Micros::from_secs(budget),
             revision: 1,
+            ..Policy::new(
+                (0..regions).map(name).collect(),
+                Micros::from_secs(interval),
+                Micros::from_secs(timeout),
+            )
         },
     )
 }
@@ -263,16 +267,7 @@ proptest! {
     /// As it is without lies: at the end of the budget, or when the evidence is there, whichever is later.
     #[test]
     fn an_announced_outage_is_paged_at_the_end_of_the_budget(interval in 5_u64..600, silent in any::<bool>()) {
-        let policy = Policy {
-            regions: (0..5).map(name).collect(),
-            interval: Micros::from_secs(interval),
-            timeout: Micros::from_secs(10),
-            quorum: Quorum::Default,
-            confirm_for: None,
-            sensitivity: Sensitivity::Balanced,
-            restart_budget: Micros::from_secs(30),
-            revision: 1,
-        };
+        let policy = Policy { revision: 1, ..Policy::new((0..5).map(name).collect(), Micros::from_secs(interval), Micros::from_secs(10)) };
         let begins = 2 * policy.interval.0 + 7 * SECOND;
         let wait = if silent { policy.timeout.0 } else { 1 };
         let mut world = World::new(policy, vec![(begins, u64::MAX); 5], wait);

@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
-    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Moment, Observation, Policy, Quorum, Rule,
-    Sensitivity, Source, Verdict,
+    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
+    Rule, Sensitivity, Source, Verdict,
 };
 
 /// Runs a script and compares what the engine does.
@@ -135,9 +135,6 @@ impl Runner {
             .map(|number| format!("r{number}").parse().unwrap())
             .collect();
         let policy = Policy {
-            regions: regions.iter().cloned().collect(),
-            interval: seconds(option("every").unwrap()),
-            timeout: seconds(option("timeout").unwrap_or("10")),
             quorum: match option("quorum") {
                 None => Quorum::Default,
                 Some("majority") => Quorum::Majority,
@@ -153,6 +150,11 @@ impl Runner {
             },
             restart_budget: seconds(option("budget").unwrap_or("30")),
             revision: option("revision").map_or(1, |revision| revision.parse().unwrap()),
+            ..Policy::new(
+                regions.iter().cloned().collect(),
+                seconds(option("every").unwrap()),
+                seconds(option("timeout").unwrap_or("10")),
+            )
         };
         self.policy = Some(policy.clone());
         self.handle(Event::Configure { monitor: monitor(), policy }, at);
@@ -229,7 +231,7 @@ impl Runner {
 
     fn beat(&mut self, name: &str, at: Moment) {
         let (region, revision, sick) = self.agents[name].clone();
-        self.handle(Event::Heartbeat { agent: key(name), region, revision, sick }, at);
+        self.handle(Event::Heartbeat(Heartbeat { agent: key(name), region, revision, sick }), at);
     }
 }
 

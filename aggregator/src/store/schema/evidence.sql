@@ -1,0 +1,1 @@
+-- What made a verdict: votes, rule and moments.

@@ -1,0 +1,1 @@
+-- What was held back, grouped or counted as flapping.

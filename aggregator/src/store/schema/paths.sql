@@ -1,0 +1,1 @@
+-- How each path from a region to a monitor behaves by itself.

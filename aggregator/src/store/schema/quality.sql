@@ -1,0 +1,1 @@
+-- What is usual for a monitor: close codes, reconnections, latency.
