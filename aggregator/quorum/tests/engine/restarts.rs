@@ -169,6 +169,7 @@ fn agent(region: usize) -> AgentKey {
     AgentKey([u8::try_from(region).unwrap(); 32])
 }
 
+/// As a configuration may ask for: no check outlasts its interval.
 fn policies() -> impl Strategy<Value = Policy> {
     let quorum = prop_oneof![4 => Just(Quorum::Default), 1 => Just(Quorum::Majority), 1 => Just(Quorum::All)];
     let sensitivity = prop_oneof![3 => Just(Sensitivity::Balanced), 1 => Just(Sensitivity::Fast), 1 => Just(Sensitivity::Strict)];
@@ -181,7 +182,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             ..Policy::new(
                 (0..regions).map(name).collect(),
                 Micros::from_secs(interval),
-                Micros::from_secs(timeout),
+                Micros::from_secs(timeout.min(interval)),
             )
         },
     )
