@@ -93,6 +93,10 @@
 //! can, at once, by fresh votes alone. What was partial stays so until every region had its say. *A changed monitor* (a
 //! policy with a newer revision) forgets the checks of its old form and holds its verdict in the same way.
 //!
+//! # Uptime
+//! Verdicts over time become shares of time in [`uptime`]: how unobserved and maintained time is reckoned, and how results
+//! that come late mend what nobody saw. None of it decides.
+//!
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
@@ -106,6 +110,7 @@ mod effect;
 mod engine;
 mod event;
 mod policy;
+pub mod uptime;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
