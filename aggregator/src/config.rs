@@ -13,6 +13,7 @@ mod document;
 mod endpoint;
 mod environment;
 mod fault;
+mod maintenance;
 mod matchers;
 mod monitors;
 mod nearest;
@@ -39,6 +40,7 @@ use toml::de::DeTable;
 
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
+pub use maintenance::{MaintenancePlan, MaintenanceTimes};
 pub use server::REGION_LOCAL;
 
 use crate::{
@@ -70,6 +72,8 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// What is watched, in order of the file.
     pub monitors: Vec<Monitor>,
+    /// When nobody is paged, in order of the file.
+    pub maintenance: Vec<MaintenancePlan>,
 }
 
 /// Where the aggregator listens and keeps its data.
@@ -207,5 +211,6 @@ fn read(root: &document::Section<'_>) -> Config {
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
-    Config { server, page, regions, local_regions, channels, monitors }
+    let maintenance = maintenance::maintenance(root, &monitors);
+    Config { server, page, regions, local_regions, channels, monitors, maintenance }
 }

@@ -17,6 +17,7 @@ mod chance;
 mod effect;
 mod enrol;
 mod ledger;
+mod maintenance;
 mod observe;
 mod outbox;
 mod picture;

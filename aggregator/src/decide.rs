@@ -45,6 +45,8 @@ pub struct Situation<'a> {
     pub change: &'a VerdictChange,
     /// The latest check of each region that has one.
     pub sightings: &'a BTreeMap<Region, Sighting>,
+    /// The maintenance that the monitor is in: it is written down, and nobody is told for the time being.
+    pub maintenance: Option<&'a str>,
     /// The change's timeline by the wall clock.
     pub timeline: IncidentTimeline,
     /// The id for an incident, should one be opened.
@@ -84,6 +86,9 @@ pub struct Announcement {
     pub channels: Vec<ChannelId>,
 }
 
+/// Why an incident's news are held while its monitor is maintained.
+const HELD_BY_MAINTENANCE: &str = "maintenance";
+
 /// Decides what follows from a change of verdict; nothing where it neither opens nor concerns an incident.
 pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     let change = situation.change;
@@ -113,8 +118,34 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     incident.regions = evidence(situation);
     incident.timeline = situation.timeline;
     incident.monitor = reference(situation.monitor);
-    let announcements = if is_news { announce(situation, &mut tracked) } else { Vec::new() };
+    let is_untold = incident.held_by.take().is_some() || is_news;
+    let announcements = match situation.maintenance {
+        Some(maintenance) => {
+            incident.maintenance = Some(maintenance.to_owned());
+            incident.held_by = is_untold.then(|| HELD_BY_MAINTENANCE.to_owned());
+            Vec::new()
+        }
+        None if is_untold => announce(situation.monitor, situation.channels, change.to, &mut tracked),
+        None => Vec::new(),
+    };
     Some(Decision { tracked, rule, announcements })
+}
+
+/// Tells of an incident, as it stands, what was held.
+pub fn release(open: &Tracked, monitor: &Monitor, channels: &[Channel]) -> Decision {
+    let mut tracked = open.clone();
+    let incident = &mut tracked.incident;
+    incident.held_by = None;
+    incident.timeline.sent_at = None;
+    let rule = format!("The maintenance is over, and the monitor is {}.", incident.verdict);
+    let verdict = Verdict::from_name(&incident.verdict).unwrap_or(Verdict::Unobserved);
+    let announcements = announce(monitor, channels, verdict, &mut tracked);
+    Decision { tracked, rule, announcements }
+}
+
+/// The stable form of a verdict's name.
+pub fn verdict_name(name: &str) -> &'static str {
+    Verdict::from_name(name).map_or("unobserved", Verdict::name)
 }
 
 /// Ends an incident whose monitor is not configured any more: whoever got the opening would wait for ever.
@@ -123,6 +154,7 @@ pub fn withdraw(open: &Tracked, at: WallMicros) -> Decision {
     let rule = "The monitor was removed from the configuration.".to_owned();
     tracked.incident.rule.clone_from(&rule);
     tracked.incident.resolved_at = Some(at);
+    tracked.incident.held_by = None;
     tracked.incident.timeline.decided_at = Some(at);
     tracked.incident.timeline.sent_at = None;
     let announcements = resolved(&tracked);
@@ -169,6 +201,8 @@ fn open(situation: &Situation<'_>) -> Tracked {
             started_at: timeline.first_failure_at.unwrap_or(situation.at),
             resolved_at: None,
             regions: Vec::new(),
+            maintenance: None,
+            held_by: None,
             timeline,
         },
         opened_at: situation.at,
@@ -181,6 +215,7 @@ fn resolve(situation: &Situation<'_>, open: &Tracked, rule: String) -> Decision 
     let incident = &mut tracked.incident;
     incident.rule.clone_from(&rule);
     incident.resolved_at = Some(situation.at);
+    incident.held_by = None;
     incident.regions = evidence(situation);
     // The steps towards the outage stay: they are what one wants to read when it is over.
     incident.timeline =
@@ -194,15 +229,20 @@ fn resolved(tracked: &Tracked) -> Vec<Announcement> {
     announcement(event, tracked.told.iter().cloned().collect()).into_iter().collect()
 }
 
-fn announce(situation: &Situation<'_>, tracked: &mut Tracked) -> Vec<Announcement> {
-    let of_monitor = |channel: &&Channel| situation.monitor.channels.contains(&channel.id);
-    let channels = || situation.channels.iter().filter(of_monitor);
+fn announce(
+    monitor: &Monitor,
+    channels: &[Channel],
+    verdict: Verdict,
+    tracked: &mut Tracked,
+) -> Vec<Announcement> {
+    let of_monitor = |channel: &&Channel| monitor.channels.contains(&channel.id);
+    let channels = || channels.iter().filter(of_monitor);
     let knowing = channels()
         .filter(|channel| tracked.told.contains(&channel.id))
         .map(|channel| channel.id.clone())
         .collect::<Vec<_>>();
     let new = channels()
-        .filter(|channel| !tracked.told.contains(&channel.id) && wants(channel, situation.change.to))
+        .filter(|channel| !tracked.told.contains(&channel.id) && wants(channel, verdict))
         .map(|channel| channel.id.clone())
         .collect::<Vec<_>>();
     tracked.told.extend(new.iter().cloned());

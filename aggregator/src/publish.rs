@@ -31,6 +31,7 @@ mod statuspage;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod uptime;
 mod view;
 mod words;
 

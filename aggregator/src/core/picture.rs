@@ -115,6 +115,7 @@ impl Core {
             monitors: monitors.filter_map(|one| self.canvas.views.get(&one.spec.id).cloned()).collect(),
             agents,
             incidents_open: self.canvas.incidents.clone(),
+            maintenance: self.maintenance.list(),
             storage: self.storage_state(),
             counts,
         }
@@ -166,6 +167,7 @@ impl Core {
             verdict: state.as_ref().and_then(|state| state.verdict),
             since: now.wall_of(state.as_ref().map_or(now.moment, |state| state.since)),
             suspect: state.as_ref().is_some_and(|state| state.suspect),
+            maintenance: self.maintenance.of(&monitor.spec.id).cloned(),
             interval: monitor.spec.interval,
             quorum: watched.policy.describe(),
             verify_tls: monitor.spec.verify_tls,

@@ -10,6 +10,7 @@ use super::{
     effect::{Effect, Now},
     enrol::Enrolment,
     ledger::Ledger,
+    maintenance::MaintenanceDesk,
     outbox::Outbox,
     picture::Canvas,
     state::{Agent, Core, Remembered},
@@ -64,6 +65,7 @@ impl Core {
             core.deliver(delivery);
         }
         core.applied_at = now.moment;
+        core.maintenance.settling_since = Some(now.moment);
         core.configure(config, now);
         core.on_time(now);
         Ok(core)
@@ -102,6 +104,7 @@ impl Core {
                 .collect(),
             restored: recovered.verdicts,
             remembered: Remembered { said: recovered.said, tls: recovered.tls },
+            maintenance: MaintenanceDesk::restored(recovered.maintenance, recovered.ran_until),
             outbox: Outbox {
                 next: recovered.delivery_next,
                 pending: recovered.deliveries_pending.into_iter().map(|row| (row.id, row)).collect(),

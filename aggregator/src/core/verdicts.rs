@@ -45,6 +45,7 @@ impl Core {
             change,
             sightings: &sightings,
             timeline,
+            maintenance: self.maintenance.of(&change.monitor).map(|one| one.name.as_str()),
             incident_id: &chance::id("inc_", now.wall),
             at: now.wall,
         });
@@ -61,7 +62,8 @@ impl Core {
         self.turn(&change.monitor, Some(change.to), since, now);
         self.canvas.touch(&change.monitor);
         if let Some(decision) = decision {
-            if change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name()) {
+            let is_new = change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name());
+            if is_new && decision.tracked.incident.held_by.is_none() {
                 self.count_page(&change.timeline);
             }
             self.decided(change.to.name(), decision, now);
@@ -75,7 +77,7 @@ impl Core {
         self.decided("removed", decision, now);
     }
 
-    fn decided(&mut self, verdict: &'static str, decision: Decision, now: Now) {
+    pub(super) fn decided(&mut self, verdict: &'static str, decision: Decision, now: Now) {
         let Decision { tracked, rule, announcements } = decision;
         let monitor = tracked.incident.monitor.id.clone();
         let incident = tracked.incident.id.clone();

@@ -62,6 +62,8 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         started_at: WallMicros(1_000_000),
         resolved_at: None,
         regions: vec![],
+        maintenance: None,
+        held_by: None,
         timeline: IncidentTimeline::default(),
     }
 }

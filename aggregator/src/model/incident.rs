@@ -30,6 +30,12 @@ pub struct Incident {
     pub resolved_at: Option<WallMicros>,
     /// Every configured region's vote at the latest decision.
     pub regions: Vec<RegionEvidence>,
+    /// The maintenance in which it was last decided on, if any.
+    #[serde(default)]
+    pub maintenance: Option<String>,
+    /// Why the latest of it is kept from channels for the time being, such as `maintenance`; `null` where it is not.
+    #[serde(default)]
+    pub held_by: Option<String>,
     /// When each step of the latest decision happened.
     pub timeline: IncidentTimeline,
 }

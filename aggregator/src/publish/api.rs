@@ -7,6 +7,7 @@ mod agents;
 mod events;
 mod incidents;
 mod monitors;
+mod uptime;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/monitors/{id}/results", get(monitors::results))
         .route("/api/v1/monitors/{id}/canaries", get(monitors::canaries))
         .route("/api/v1/monitors/{id}/idle-timeouts", get(monitors::idle_timeouts))
+        .route("/api/v1/monitors/{id}/uptime", get(uptime::one))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
