@@ -35,6 +35,7 @@ pub use self::{
     counts::{Counts, Reading},
     socket::{Listener, bind},
 };
+use self::socket::Bound;
 use self::{ration::Ration, wire::GOING_AWAY};
 use crate::{
     limits,
