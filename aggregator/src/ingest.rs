@@ -31,11 +31,11 @@ use quorate_proto::{AggregatorKey, SigningKey};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::socket::Bound;
 pub use self::{
     counts::{Counts, Reading},
     socket::{Listener, bind},
 };
-use self::socket::Bound;
 use self::{ration::Ration, wire::GOING_AWAY};
 use crate::{
     limits,

@@ -9,7 +9,11 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-use super::{framing::Framing, tcp::{self, Delivery, Tcp}, turns::Turns};
+use super::{
+    framing::Framing,
+    tcp::{self, Delivery, Tcp},
+    turns::Turns,
+};
 
 /// An open connection that counts what it receives, and watches the frames in it.
 pub(crate) struct Transport {

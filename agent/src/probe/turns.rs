@@ -11,9 +11,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tcp::Tcp;
 #[cfg(target_os = "linux")]
 use super::tcp::of_system;
-use super::tcp::Tcp;
 use crate::limits;
 
 /// An open TCP connection.

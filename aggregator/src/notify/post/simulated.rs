@@ -40,7 +40,9 @@ async fn exchange(
     let mut request = http::Request::<Body>::try_from(request).map_err(|error| failed(&error))?;
     *request.uri_mut() = path.parse().map_err(|error: http::uri::InvalidUri| failed(&error))?;
     let host = address.to_string().parse();
-    request.headers_mut().insert(header::HOST, host.map_err(|error: header::InvalidHeaderValue| failed(&error))?);
+    request
+        .headers_mut()
+        .insert(header::HOST, host.map_err(|error: header::InvalidHeaderValue| failed(&error))?);
     let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
     let (head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
