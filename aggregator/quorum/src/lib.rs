@@ -101,6 +101,10 @@
 //! what no check shows (that a region was silent or sick, or that a failure was settled) is the aggregator's word.
 //! They are built when a verdict changes, and at no other time.
 //!
+//! # Uptime
+//! Verdicts over time become shares of time in [`uptime`]: how unobserved and maintained time is reckoned, and how results
+//! that come late mend what nobody saw. None of it decides.
+//!
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
@@ -115,6 +119,7 @@ mod engine;
 mod event;
 mod grounds;
 mod policy;
+pub mod uptime;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
