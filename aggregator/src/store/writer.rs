@@ -1,5 +1,8 @@
 //! The one writer: a thread that owns the writing connection, and with it checkpoints and pruning.
 
+#[cfg(feature = "simulation")]
+mod simulated;
+
 use std::{
     fs::File,
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -67,16 +70,19 @@ impl Writer {
             }
             self.checkpoint();
             if clock::now() >= prune_at {
-                // A commit never waits for more than one bite.
-                let pause = match self.prune(clock::wall()) {
-                    0 => limits::PRUNE_PAUSE,
-                    _ => limits::PRUNE_BITE_PAUSE,
-                };
-                prune_at = clock::now().after(pause);
+                prune_at = clock::now().after(self.prune_bite());
             }
         }
         if let Err(error) = self.checkpoint_all() {
             tracing::warn!(%error, "the database's WAL was not emptied at the end; nothing is lost");
+        }
+    }
+
+    /// Prunes a little, since a commit never waits for more than one bite, and says how long to pause.
+    fn prune_bite(&self) -> Micros {
+        match self.prune(clock::wall()) {
+            0 => limits::PRUNE_PAUSE,
+            _ => limits::PRUNE_BITE_PAUSE,
         }
     }
 
