@@ -600,3 +600,9 @@ pub const MAINTENANCE_LASTS_MAX: Micros = Micros::from_secs(30 * 86_400);
 
 /// Maintenances that Statuspage's list shows, as it does of incidents.
 pub const MAINTENANCE_LISTED_MAX: usize = 50;
+
+/// Days that the status page shows of each monitor.
+pub const PAGE_DAYS: u64 = 90;
+
+/// How old those days may be: nobody sees half a minute of ninety days, and hundreds of monitors are read for it.
+pub const PAGE_DAYS_AGE_MAX: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@
 mod agents;
 mod events;
 mod incidents;
+mod maintenance;
 mod monitors;
 mod uptime;
 
@@ -36,6 +37,8 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/incidents/{id}", get(incidents::one))
         .route("/api/v1/agents", get(agents::list).post(agents::add))
         .route("/api/v1/agents/{name}", delete(agents::revoke))
+        .route("/api/v1/maintenance", get(maintenance::list).post(maintenance::start))
+        .route("/api/v1/maintenance/{id}", delete(maintenance::end))
         .route("/api/v1/deliveries", get(deliveries))
 }
 

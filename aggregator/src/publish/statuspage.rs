@@ -5,6 +5,8 @@
 //! `updated_at` is the moment of the latest change and not that of the rendering, so that a poll between changes gets
 //! 304.
 
+pub(super) mod maintenance;
+
 use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
@@ -12,6 +14,7 @@ use quorate_proto::WallMicros;
 use quorate_quorum::Verdict;
 use serde::Serialize;
 
+use self::maintenance::MaintenanceJson;
 use super::{
     Shared,
     document::{Document, short_hash},
@@ -29,7 +32,7 @@ struct Summary {
     page: PageJson,
     components: Vec<Component>,
     incidents: Vec<IncidentJson>,
-    scheduled_maintenances: [(); 0],
+    scheduled_maintenances: Vec<MaintenanceJson>,
     status: Status,
 }
 
@@ -138,17 +141,20 @@ fn picture(shared: &Shared) -> Picture {
 pub(super) fn render_summary(picture: &Picture, local_url: &str) -> Result<Document, Error> {
     let snapshot = &picture.snapshot;
     let page = PageJson::of(picture, local_url);
-    let components: Vec<Component> = (1..)
-        .zip(&snapshot.monitors)
-        .map(|(position, monitor)| Component::of(monitor, position, &page.id))
-        .collect();
+    let components = components(snapshot, &page.id);
     let incidents = snapshot
         .incidents_open
         .iter()
         .map(|incident| IncidentJson::of(incident, &components, &page))
         .collect();
     let status = Status::of(snapshot);
-    Document::public_json(&Summary { page, components, incidents, scheduled_maintenances: [], status }, CACHE)
+    let scheduled_maintenances = maintenance::of_summary(snapshot, &components, &page);
+    Document::public_json(&Summary { page, components, incidents, scheduled_maintenances, status }, CACHE)
+}
+
+fn components(snapshot: &Snapshot, page_id: &str) -> Vec<Component> {
+    let numbered = (1..).zip(&snapshot.monitors);
+    numbered.map(|(position, monitor)| Component::of(monitor, position, page_id)).collect()
 }
 
 /// Renders `status.json`.
@@ -178,13 +184,17 @@ impl Status {
     fn of(snapshot: &Snapshot) -> Self {
         let tally = Tally::of(snapshot);
         let indicator = match tally.worst() {
+            _ if tally.is_maintained() => "none",
             Verdict::Up => "none",
             Verdict::Partial | Verdict::Unobserved => "minor",
             Verdict::Down if tally.down == tally.total() => "critical",
             Verdict::Down => "major",
         };
         let description = match tally.worst() {
-            // The one sentence that readers look for.
+            // Readers know these two sentences.
+            Verdict::Up | Verdict::Unobserved if tally.maintenance > 0 && tally.unobserved == 0 => {
+                "Service Under Maintenance".to_owned()
+            }
             Verdict::Up => "All Systems Operational".to_owned(),
             Verdict::Partial | Verdict::Unobserved | Verdict::Down => tally.headline(),
         };
@@ -194,7 +204,10 @@ impl Status {
 
 impl Component {
     fn of(monitor: &MonitorView, position: usize, page_id: &str) -> Self {
-        let status = component_status(tally::verdict(monitor).name());
+        let status = match monitor.maintenance {
+            Some(_) => "under_maintenance",
+            None => component_status(tally::verdict(monitor).name()),
+        };
         // When a monitor was first configured is not known, so its creation is the start of its present state.
         let since = rfc3339::text(monitor.since);
         Self {

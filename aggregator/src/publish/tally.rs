@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub(super) partial: usize,
     pub(super) down: usize,
     pub(super) unobserved: usize,
+    /// Those that are maintained, whatever their verdict: they are in no other count.
+    pub(super) maintenance: usize,
     /// Those of the unobserved that never had a verdict: the aggregator has just met them.
     pub(super) waiting: usize,
 }
@@ -20,11 +22,22 @@ pub(super) fn verdict(monitor: &MonitorView) -> Verdict {
     monitor.verdict.unwrap_or(Verdict::Unobserved)
 }
 
+/// How a monitor is shown: `maintenance`, or its verdict's name.
+pub(super) fn state(monitor: &MonitorView) -> &'static str {
+    if monitor.maintenance.is_some() { MAINTENANCE } else { verdict(monitor).name() }
+}
+
+const MAINTENANCE: &str = "maintenance";
+
 impl Tally {
     /// Counts a picture's monitors.
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let mut tally = Self::default();
         for monitor in &snapshot.monitors {
+            if monitor.maintenance.is_some() {
+                tally.maintenance += 1;
+                continue;
+            }
             let count = match verdict(monitor) {
                 Verdict::Up => &mut tally.up,
                 Verdict::Partial => &mut tally.partial,
@@ -38,7 +51,17 @@ impl Tally {
     }
 
     pub(super) fn total(self) -> usize {
-        self.up + self.partial + self.down + self.unobserved
+        self.up + self.partial + self.down + self.unobserved + self.maintenance
+    }
+
+    /// Whether all that is watched is maintained.
+    pub(super) fn is_maintained(self) -> bool {
+        self.maintenance > 0 && self.maintenance == self.total()
+    }
+
+    /// How the whole is shown: `maintenance` where all is maintained, or else the name of the worst verdict.
+    pub(super) fn state(self) -> &'static str {
+        if self.is_maintained() { MAINTENANCE } else { self.worst().name() }
     }
 
     /// The worst verdict. Nothing watched is nothing observed: never green.
@@ -57,11 +80,14 @@ impl Tally {
         if total == 0 {
             return "No endpoint is watched".to_owned();
         }
+        if self.is_maintained() {
+            return share(total, total, "is maintained", "are maintained");
+        }
         if self.waiting == total {
             return "Waiting for the first results".to_owned();
         }
         match self.worst() {
-            Verdict::Up => share(total, total, "answers", "answer"),
+            Verdict::Up => share(self.up, total, "answers", "answer"),
             Verdict::Partial => share(self.partial, total, "fails in some regions", "fail in some regions"),
             Verdict::Down => share(self.down, total, "is down", "are down"),
             Verdict::Unobserved => share(self.unobserved, total, "is not observed", "are not observed"),
@@ -80,7 +106,12 @@ impl Tally {
             part(Verdict::Unobserved, self.unobserved, "is not observed", "are not observed"),
             part(Verdict::Up, self.up, "answers", "answer"),
         ];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let maintained = (self.maintenance > 0 && !self.is_maintained()).then(|| {
+            let verb = if self.maintenance == 1 { "is" } else { "are" };
+            format!("{} {verb} maintained", self.maintenance)
+        });
+        let parts = parts.into_iter().chain([maintained]);
+        parts.flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -100,7 +131,14 @@ mod tests {
 
     #[test]
     fn the_whole_in_one_sentence() {
-        let tally = |up, partial, down, unobserved, waiting| Tally { up, partial, down, unobserved, waiting };
+        let tally = |up, partial, down, unobserved, waiting| Tally {
+            up,
+            partial,
+            down,
+            unobserved,
+            waiting,
+            ..Tally::default()
+        };
         for (tally, worst, headline, rest) in [
             (tally(0, 0, 0, 0, 0), Verdict::Unobserved, "No endpoint is watched", ""),
             (tally(0, 0, 0, 2, 2), Verdict::Unobserved, "Waiting for the first results", ""),
@@ -122,5 +160,17 @@ mod tests {
                 (worst, headline, rest)
             );
         }
+    }
+
+    #[test]
+    fn what_is_maintained_is_neither_well_nor_in_trouble() {
+        let some = Tally { up: 3, maintenance: 1, ..Tally::default() };
+        assert_eq!((some.state(), some.headline().as_str()), ("up", "3 of 4 endpoints answer"));
+        assert_eq!(some.rest(), "1 is maintained");
+        let all = Tally { maintenance: 2, ..Tally::default() };
+        assert_eq!((all.state(), all.headline().as_str()), ("maintenance", "Both endpoints are maintained"));
+        assert_eq!(all.rest(), "");
+        let down = Tally { down: 1, maintenance: 1, ..Tally::default() };
+        assert_eq!((down.state(), down.rest().as_str()), ("down", "1 is maintained"));
     }
 }

@@ -3,10 +3,14 @@
 use quorate_proto::{Region, WallMicros};
 use quorate_quorum::{Verdict, Vote};
 
-use super::held;
+use super::{
+    days::DayBars,
+    held,
+};
 use crate::{
-    model::{MonitorView, RegionView},
+    model::{Maintenance, MonitorView, RegionView},
     publish::{
+        recent::Days,
         tally,
         words::{self, When},
     },
@@ -17,7 +21,7 @@ pub(super) struct MonitorCard<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
     pub(super) url: String,
-    /// `up`, `partial`, `down` or `unobserved`: class and symbol.
+    /// `up`, `partial`, `down`, `unobserved` or `maintenance`: class and symbol.
     pub(super) state: &'static str,
     pub(super) word: &'static str,
     /// Since when and for how long; none before the first verdict.
@@ -33,6 +37,10 @@ pub(super) struct MonitorCard<'a> {
     pub(super) held: Option<String>,
     /// When the certificate ends.
     pub(super) certificate: Option<String>,
+    /// The maintenance that it is in, and what the quorum says meanwhile.
+    pub(super) maintenance: Option<String>,
+    /// The last 90 days.
+    pub(super) days: Option<DayBars>,
 }
 
 /// One region's vote.
@@ -53,17 +61,17 @@ pub(super) struct Reason<'a> {
 }
 
 impl<'a> MonitorCard<'a> {
-    pub(super) fn of(monitor: &'a MonitorView, now: WallMicros) -> Self {
+    pub(super) fn of(monitor: &'a MonitorView, days: Option<&Days>, now: WallMicros) -> Self {
         let since = monitor
             .verdict
-            .is_some()
+            .is_some_and(|_| monitor.maintenance.is_none())
             .then(|| (words::when(monitor.since, now), words::span(now.since(monitor.since))));
         Self {
             id: monitor.id.as_str(),
             name: &monitor.name,
             url: words::public_url(&monitor.url),
-            state: tally::verdict(monitor).name(),
-            word: word(monitor.verdict),
+            state: tally::state(monitor),
+            word: if monitor.maintenance.is_some() { "Maintenance" } else { word(monitor.verdict) },
             since,
             is_suspect: monitor.suspect,
             is_tls_unverified: !monitor.verify_tls,
@@ -74,6 +82,8 @@ impl<'a> MonitorCard<'a> {
             reasons: reasons(monitor),
             held: held::connections(monitor, now),
             certificate: held::certificate(monitor, now),
+            maintenance: monitor.maintenance.as_ref().map(|one| maintained(one, monitor.verdict, now)),
+            days: days.and_then(DayBars::of),
         }
     }
 }
@@ -111,6 +121,13 @@ fn reasons(monitor: &MonitorView) -> Vec<Reason<'_>> {
     }
     reasons.sort_by_key(|reason| !reason.is_failure);
     reasons
+}
+
+fn maintained(one: &Maintenance, verdict: Option<Verdict>, now: WallMicros) -> String {
+    let reason = if one.reason.is_empty() { String::new() } else { format!(": {}", one.reason) };
+    let until = words::when(one.until, now).short;
+    let verdict = word(verdict).to_lowercase();
+    format!("{}{reason}. Until {until} nobody is paged; checks go on and say: {verdict}.", one.name)
 }
 
 fn word(verdict: Option<Verdict>) -> &'static str {
