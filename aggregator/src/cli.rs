@@ -7,10 +7,12 @@ mod config;
 mod error;
 mod init;
 mod log;
+mod maintenance;
 mod presets;
 mod serve;
 mod stop;
 mod up;
+mod uptime;
 
 use std::{io, process::ExitCode};
 
@@ -64,6 +66,10 @@ enum Command {
     Presets(presets::Arguments),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
+    /// How much monitors were up, over a day to a quarter
+    Uptime(uptime::Arguments),
+    /// Start, list and end maintenance, in which nobody is paged
+    Maintenance(maintenance::Arguments),
     /// What is wrong with a WebSocket server, from here: a waterfall, the likely cause and the mend, conformance, a checklist
     Check(Box<check::Arguments>),
 }
@@ -79,6 +85,8 @@ pub fn main() -> ExitCode {
         | Command::Config(_)
         | Command::Presets(_)
         | Command::Agents(_)
+        | Command::Uptime(_)
+        | Command::Maintenance(_)
         | Command::Check(_) => log::Level::Warn,
     };
     let done = arguments.log.install(default).and_then(|()| run(arguments.command));
@@ -97,6 +105,8 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(&command),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
+        Command::Uptime(arguments) => on_one_core(uptime::run(arguments)),
+        Command::Maintenance(arguments) => on_one_core(maintenance::run(arguments)),
         Command::Check(arguments) => on_one_core(async { Ok(check::run(*arguments).await) }),
     }
 }
@@ -119,6 +129,22 @@ fn print(text: &str) -> Result<(), CliError> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Rows of cells in columns, two spaces apart; the last of each row is as long as it is.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths = Vec::<usize>::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]

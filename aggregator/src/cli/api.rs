@@ -181,6 +181,22 @@ impl Api {
             None => Err(ApiError::Strange(server)),
         }
     }
+
+    /// Every row of a list, page by page.
+    ///
+    /// # Errors
+    /// As [`Api::ask`].
+    pub(super) async fn all(&self, list: &str) -> Result<Vec<Value>, ApiError> {
+        let mut rows = Vec::new();
+        let mut path = format!("{list}?limit={}", limits::PAGE_ROWS_MAX);
+        loop {
+            let page = self.ask(Method::GET, &path, None).await?;
+            rows.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().cloned());
+            let Some(next) = page.get("next").and_then(Value::as_str) else { return Ok(rows) };
+            let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            path = format!("{list}?limit={}&before={next}", limits::PAGE_ROWS_MAX);
+        }
+    }
 }
 
 /// An address to listen on as one to connect to.

@@ -87,9 +87,7 @@ async fn ask(
         let events = reader.events(None, &latest).await?.items;
         let is_fresh = |asked: &Moment| now.since(*asked) < Micros::from(limits::PAGE_DAYS_AGE_MAX);
         let days = match days {
-            Some((asked, days)) if is_fresh(asked) && has_all(days, snapshot) => {
-                Arc::clone(days)
-            }
+            Some((asked, days)) if is_fresh(asked) && has_all(days, snapshot) => Arc::clone(days),
             _ => {
                 let read = Arc::new(read_days(reader, snapshot).await?);
                 *days = Some((now, Arc::clone(&read)));

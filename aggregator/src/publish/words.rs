@@ -38,7 +38,8 @@ pub(super) fn percent_raised(share: f64) -> String {
 }
 
 fn trimmed(per_cent: f64) -> String {
-    let text = format!("{per_cent:.3}");
+    // A zero below zero would have its sign shown.
+    let text = format!("{:.3}", per_cent.max(0.0) + 0.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 

@@ -113,7 +113,9 @@ fn read(body: &[u8]) -> Result<MaintenanceWish, Error> {
         (None, false) => return Err(bad("wanted monitors (a list of ids), or all = true".to_owned())),
     };
     let title = |text: Option<String>, key: &str| match text {
-        Some(text) if text.chars().count() > limits::TITLE_CHARS_MAX || text.chars().any(char::is_control) => {
+        Some(text)
+            if text.chars().count() > limits::TITLE_CHARS_MAX || text.chars().any(char::is_control) =>
+        {
             let most = limits::TITLE_CHARS_MAX;
             Err(bad(format!("{key}: wanted one line of at most {most} characters")))
         }

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(day(Shares { up: S(86_400), ..Shares::default() }), "up | 22 Nov 2026: 100 % up");
         assert_eq!(
             day(Shares { up: S(80_000), down: S(65), unobserved: S(600), ..Shares::default() }),
-            "down | 22 Nov 2026: 99.91 % up; down 65 s; not observed 10 min"
+            "down | 22 Nov 2026: 99.918 % up; down 65 s; not observed 10 min"
         );
         assert_eq!(
             day(Shares { not_yet: S(86_400), ..Shares::default() }),
@@ -106,10 +106,7 @@ mod tests {
         let whole = Shares { up: S(9_990), down: S(10), unobserved: S(1_000), ..Shares::default() };
         let days = vec![(DAY, Shares { up: S(9_000), ..Shares::default() }), (DAY, whole)];
         let bars = DayBars::of(&Days { days, whole }).unwrap();
-        assert_eq!(
-            bars.told,
-            "Uptime over 2 days: 99.9 %, 1 day with downtime, 9.1 % not observed"
-        );
+        assert_eq!(bars.told, "Uptime over 2 days: 99.9 %, 1 day with downtime, 9.1 % not observed");
         assert!(DayBars::of(&Days { days: vec![], whole: Shares::default() }).is_none());
     }
 }

@@ -3,10 +3,7 @@
 use quorate_proto::{Region, WallMicros};
 use quorate_quorum::{Verdict, Vote};
 
-use super::{
-    days::DayBars,
-    held,
-};
+use super::{days::DayBars, held};
 use crate::{
     model::{Maintenance, MonitorView, RegionView},
     publish::{

@@ -90,7 +90,11 @@ fn render(picture: &Picture, local_url: &str, which: Which) -> Result<Document, 
 }
 
 /// What the summary shows: what is on, and what is to come.
-pub(super) fn of_summary(snapshot: &Snapshot, components: &[Component], page: &PageJson) -> Vec<MaintenanceJson> {
+pub(super) fn of_summary(
+    snapshot: &Snapshot,
+    components: &[Component],
+    page: &PageJson,
+) -> Vec<MaintenanceJson> {
     let is_open = |one: &&Maintenance| one.until > snapshot.at && !one.ended_early;
     let open = snapshot.maintenance.iter().filter(is_open).take(limits::MAINTENANCE_LISTED_MAX);
     open.map(|one| MaintenanceJson::of(one, components, page, snapshot.at)).collect()
@@ -118,7 +122,8 @@ impl MaintenanceJson {
             updates.push((one.until, "completed", "The maintenance is over.".to_owned()));
         }
         let (updated_at, status) = updates.last().map_or((created_at, "scheduled"), |last| (last.0, last.1));
-        let updates = (0..).zip(updates).map(|(number, (at, status, body))| update(one, number, at, status, body));
+        let updates =
+            (0..).zip(updates).map(|(number, (at, status, body))| update(one, number, at, status, body));
         let mut incident_updates = updates.collect::<Vec<_>>();
         incident_updates.reverse();
         let concerned = |component: &&Component| {
@@ -139,11 +144,7 @@ impl MaintenanceJson {
             incident_updates,
             components: components.iter().filter(concerned).cloned().collect(),
         };
-        Self {
-            incident,
-            scheduled_for: rfc3339::text(one.from),
-            scheduled_until: rfc3339::text(one.until),
-        }
+        Self { incident, scheduled_for: rfc3339::text(one.from), scheduled_until: rfc3339::text(one.until) }
     }
 }
 
