@@ -6,6 +6,7 @@ mod confirm;
 mod decide;
 mod eligibility;
 mod evidence;
+mod judge;
 mod monitor;
 mod ration;
 mod recovery;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region};
 
+pub use self::judge::{Judgement, judge};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, RegionId},
@@ -269,7 +271,13 @@ impl Hall {
             monitor.settle(&tally, &opinions, at);
             monitor.follow_suspicion(&opinions, at);
             let Some((verdict, rule)) = monitor.verdict_due(&tally, &opinions, at) else { break };
-            effects.push(Effect::Changed(Box::new(monitor.turn(id, verdict, rule, &opinions, at))));
+            effects.push(Effect::Changed(Box::new(monitor.turn(
+                id,
+                (verdict, rule),
+                &opinions,
+                &self.fleet,
+                at,
+            ))));
         }
 
         effects.extend(monitor.ask(id, &tally, &opinions, self, at));
@@ -285,11 +293,13 @@ impl Monitor {
     fn turn(
         &mut self,
         id: &MonitorId,
-        to: Verdict,
-        rule: Rule,
+        (to, rule): (Verdict, Rule),
         opinions: &[Opinion],
+        fleet: &Fleet,
         at: Moment,
     ) -> VerdictChange {
+        // As they stand before the verdict changes anything.
+        let grounds = self.grounds(opinions, fleet, at);
         let from = self.verdict.replace(to);
         self.since = at;
         self.drop_hint();
@@ -308,6 +318,7 @@ impl Monitor {
             rule,
             timeline: self.timeline(to, rule, opinions, at),
             votes: self.counted_votes(opinions),
+            grounds,
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Opinion {
     /// Whether it may vote, and may be asked to check.
     pub(super) is_eligible: bool,
     /// Whether it counts as a voter although its vote is not in yet.
-    is_awaited: bool,
+    pub(super) is_awaited: bool,
 }
 
 /// The unbroken run of checks behind a vote.
@@ -55,7 +55,7 @@ pub(super) struct Crossing {
     /// When enough of them failed.
     pub(super) at: Moment,
     /// Where the evidence starts.
-    first: Moment,
+    pub(super) first: Moment,
 }
 
 impl Monitor {
