@@ -22,6 +22,9 @@ pub struct Policy {
     /// How long a restart that the server announced may take before it is an outage. Default 30 s; zero: none is waited
     /// for.
     pub restart_budget: Micros,
+    /// What it stands or falls with: the host's registrable part, or the whole address. Monitors of one target are not
+    /// unrelated. Default: empty, which is one target as well.
+    pub target: String,
     /// The revision of the assignments that brought the monitor's present form. Votes of agents that work under an
     /// older one do not count.
     pub revision: u64,
@@ -119,6 +122,7 @@ impl Policy {
             confirm_for: None,
             sensitivity: Sensitivity::Balanced,
             restart_budget: RESTART_BUDGET,
+            target: String::new(),
             revision: 0,
         }
     }
@@ -196,6 +200,11 @@ impl Policy {
     /// Whether the operator wanted one region and no more (rule 5).
     pub fn is_single(&self) -> bool {
         self.regions.len() == 1
+    }
+
+    /// Rule 5: with fewer voters nothing is observed.
+    pub(crate) fn voters_min(&self) -> u16 {
+        if self.is_single() { 1 } else { 2 }
     }
 
     /// The fast rule in words, as it applies when every configured region has a vote: `4 of 5 regions for 11s`.

@@ -50,7 +50,8 @@ pub(crate) fn run(script: &str) -> (String, Vec<Effect>, Engine) {
     for effect in &runner.effects {
         judge_again(effect);
     }
-    let words = runner.effects.iter().map(words).collect::<Vec<_>>().join("\n");
+    let told = runner.effects.iter().filter(|effect| !matches!(effect, Effect::Suspected { .. }));
+    let words = told.map(words).collect::<Vec<_>>().join("\n");
     (words, runner.effects, runner.engine)
 }
 
@@ -274,6 +275,7 @@ fn words(effect: &Effect) -> String {
             let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
             return format!("restarted {}: began {}, took {took}", regions.join(" "), at(*began));
         }
+        Effect::Suspected { monitor, suspect } => return format!("suspected {monitor}: {suspect}"),
     };
     let rule = match change.rule {
         Rule::FastQuorum { failing, eligible, needed, span, span_needed } => {
