@@ -273,7 +273,8 @@ fn cut(share: f64) -> f64 {
 
 /// Five decimals, never less than it is.
 fn raised(share: f64) -> f64 {
-    ((share * 1e5 - 1e-6).ceil() / 1e5).clamp(0.0, 1.0)
+    // A zero below zero would have its sign shown.
+    ((share * 1e5 - 1e-6).ceil() / 1e5).clamp(0.0, 1.0) + 0.0
 }
 
 #[cfg(test)]
@@ -289,6 +290,7 @@ mod tests {
         }
         for (share, wanted) in [(0.0, 0.0), (0.000_000_1, 0.000_01), (0.3, 0.3), (1.0, 1.0)] {
             assert_eq!(raised(share), wanted);
+            assert!(raised(share).is_sign_positive());
         }
     }
 
