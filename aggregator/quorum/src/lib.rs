@@ -118,7 +118,7 @@ mod policy;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
-pub use engine::{Engine, Judgement, MonitorState, RegionState, judge};
+pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
