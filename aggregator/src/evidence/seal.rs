@@ -41,8 +41,9 @@ impl Seal {
         let sealed = BASE64.decode(self.lines.as_bytes()).unwrap_or_default();
         let mut sealed = sealed.chunks(MARK_BYTES);
         let differs = |(line, number): (&str, u32)| {
-            let is_same = sealed.next() == Some(mark(number, line).as_slice());
-            (!is_same).then(|| usize::try_from(number).unwrap_or(usize::MAX))
+            // Where marks are missing they tell nothing.
+            let is_other = sealed.next().is_some_and(|sealed| sealed != mark(number, line).as_slice());
+            is_other.then(|| usize::try_from(number).unwrap_or(usize::MAX))
         };
         body.lines().zip(1..).filter_map(differs).take(most).collect()
     }

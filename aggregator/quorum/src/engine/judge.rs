@@ -11,7 +11,8 @@ use super::{
     monitor::{Ballot, Lane, Monitor},
 };
 use crate::{
-    Abstention, BallotGrounds, Crossed, Grounds, Moment, Observation, Policy, RegionGrounds, Rule, Verdict, Vote,
+    Abstention, BallotGrounds, Crossed, Grounds, Moment, Observation, Policy, RegionGrounds, Rule, Verdict,
+    Vote,
 };
 
 /// What the rules make of some grounds.

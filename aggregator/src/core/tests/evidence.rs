@@ -7,7 +7,11 @@ use quorate_proto::{AgentKey, Micros, WallMicros};
 use super::bench::{Bench, REGIONS, config};
 use crate::{
     evidence::{
-        EvidenceFile, Pins, Report, verify,
+        EvidenceFile, Explanation, Pins, Report,
+        drawing::{self, Paper},
+        explain,
+        explain::MarkKind,
+        svg, verify,
         verify::{Fault, Proof},
     },
     model::fixture,
@@ -73,6 +77,51 @@ fn an_outage_is_exported_and_verified() {
     assert_eq!(verify(file.as_bytes(), &other).faults[0].place, "aggregator");
     let stranger = Pins { agents: BTreeMap::from([(AgentKey([1; 32]), None)]), ..Pins::default() };
     assert_eq!(verify(file.as_bytes(), &stranger).faults.len(), REGIONS.len());
+}
+
+#[test]
+fn an_outage_is_explained_in_sentences_and_drawn() {
+    let bench = outage();
+    let explanation = explain(&dossier(&bench));
+    let text = explanation.text();
+    for wanted in [
+        "SHOP was down for",
+        "it was found down, after up",
+        "a (a-0) failed since",
+        "connection_refused: refused",
+        "regions with a vote fail, and the evidence spans",
+        "5 regions, a check every 10s within 5s, quorum default, sensitivity balanced",
+        "fewer than 4 regions failed",
+        "had to span 11s",
+        "the first failing check began",
+        "of the 60s that a page may take",
+        "from down to up.",
+        "quorate export inc_",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is missing:\n{text}");
+    }
+    assert!(
+        explanation.clone().public().text().lines().all(|line| !line.contains("a-0")),
+        "agents are not told"
+    );
+    let json = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(serde_json::from_value::<Explanation>(json).unwrap(), explanation);
+
+    let timeline = explanation.timeline.as_ref().unwrap();
+    assert!(timeline.lanes.iter().all(|lane| lane.marks.iter().any(|mark| mark.kind == MarkKind::Failed)));
+    for (columns, is_ascii) in [(40, true), (80, false), (120, false)] {
+        let drawn = drawing::draw(timeline, Paper { columns, is_ascii });
+        let plain = anstream::adapter::strip_str(&drawn).to_string();
+        println!("{text}\n{plain}");
+        let lanes: Vec<&str> =
+            plain.lines().filter(|line| line.starts_with(['a', 'b', 'c', 'd', 'e'])).collect();
+        assert_eq!(lanes.len(), 5, "{plain}");
+        assert!(lanes.iter().all(|line| line.chars().count() <= columns), "{plain}");
+        assert!(lanes.iter().all(|line| line.contains(if is_ascii { 'x' } else { '✗' })), "{plain}");
+        assert!(!is_ascii || plain.is_ascii(), "{plain}");
+    }
+    let svg = svg::draw(timeline, "<title> & \"more\"");
+    assert!(svg.contains("&lt;title&gt; &amp; &quot;more&quot;") && !svg.contains("style="), "{svg}");
 }
 
 /// Flips a bit of a byte, of some or of all of them, and reads the refusal of each.
