@@ -45,6 +45,7 @@ use axum::{
     middleware,
     routing::get,
 };
+use quorate_proto::AggregatorKey;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
@@ -76,7 +77,9 @@ pub struct Sources {
     pub reader: Reader,
     /// The core, for what an operator wants changed.
     pub intake: mpsc::Sender<Intake>,
-    /// Seals evidence with the aggregator's key.
+    /// The aggregator's key, for those who pin it.
+    pub aggregator: AggregatorKey,
+    /// Seals evidence with that key.
     pub sealer: Sealer,
     /// Metrics that another stage keeps; called at each scrape, so it must be quick and never wait.
     pub further_metrics: FurtherMetrics,

@@ -355,6 +355,7 @@ fn spawn_publish(
         page: Arc::clone(&wires.page),
         reader,
         intake,
+        aggregator: key.aggregator_key(),
         sealer: Arc::new(move |dossier| {
             EvidenceFile::of(dossier, key.aggregator_key(), clock::wall()).sealed(&key)
         }),

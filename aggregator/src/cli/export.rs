@@ -17,7 +17,8 @@ use crate::{clock, evidence::EvidenceFile, limits, run::existing_key};
 Examples:
   quorate export last > evidence.json
   quorate export chat --data /var/lib/quorate > evidence.json
-  quorate verify evidence.json
+  quorate export --keys > keys.txt        once, and kept by whoever will verify
+  quorate verify evidence.json --keys keys.txt
 
 The file holds the decisions, the settings and the rule's numbers, who voted, and the signed results of every agent over the
 stretch that made the decision; agents sign several monitors' results together, so results of others may be among them.
@@ -27,27 +28,35 @@ pub(super) struct Arguments {
     #[command(flatten)]
     api: ApiArguments,
     /// An incident's id, a beginning of one, `last`, or a monitor's id for its latest
-    incident: String,
+    #[arg(required_unless_present = "keys")]
+    incident: Option<String>,
+    /// Write the keys instead that whoever verifies is to pin: the aggregator's and those of the enrolled agents
+    #[arg(long, conflicts_with_all = ["incident", "data"])]
+    keys: bool,
     /// Read database and key of this data folder, and ask no aggregator
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let sealed = match &arguments.data {
+    let incident = arguments.incident.unwrap_or_default();
+    let text = match &arguments.data {
         Some(folder) => {
-            let dossier = explain::dossier(folder, &arguments.incident).await?;
+            let dossier = explain::dossier(folder, &incident).await?;
             let key = existing_key(folder)?;
             let file = EvidenceFile::of(&dossier, key.aggregator_key(), clock::wall());
             file.sealed(&key).unwrap_or_default()
         }
         None => {
             let api = Api::new(&arguments.api)?;
-            let path = explain::path(&arguments.incident, "evidence");
+            let path = match arguments.keys {
+                true => "/api/v1/keys".to_owned(),
+                false => explain::path(&incident, "evidence"),
+            };
             let bytes = api.fetch(Method::GET, &path, None, limits::EVIDENCE_FILE_BYTES_MAX).await?;
             String::from_utf8(bytes).map_err(|_| ApiError::Strange("the aggregator".to_owned()))?
         }
     };
-    print(&sealed)?;
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

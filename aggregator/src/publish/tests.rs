@@ -58,6 +58,7 @@ impl House {
             page: Arc::new(ArcSwap::from_pointee(sample::page())),
             reader,
             intake,
+            aggregator: crate::store::fixture::AGGREGATOR,
             sealer: Arc::new(|dossier| {
                 let key = crate::store::fixture::aggregator();
                 EvidenceFile::of(dossier, key.aggregator_key(), sample::NOW).sealed(&key)

@@ -244,7 +244,7 @@ impl Teller<'_> {
             }
             if let Some(asked) = region.asked_us {
                 lines.push(format!(
-                    "{} was asked at {} and had not answered.",
+                    "{} was asked once more at {}; its answer was not in when the verdict fell.",
                     region.region,
                     self.clock_of(asked)
                 ));
@@ -280,10 +280,10 @@ impl Teller<'_> {
         let what = if paged.sent.is_some() {
             "from the first failing check to the page"
         } else {
-            "so far, no page was sent"
+            "to the verdict; no page about it was sent yet"
         };
         lines.push(match spent <= PROMISE {
-            true => format!("{} of the {PROMISE} that a page may take, {what}.", fine(spent)),
+            true => format!("{} of the {PROMISE} that a page may take: {what}.", fine(spent)),
             false => format!("{}, more than the {PROMISE} that a page may take, {what}.", fine(spent)),
         });
         lines
