@@ -127,7 +127,7 @@ pub mod uptime;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
-pub use engine::{Engine, Judgement, MonitorState, RegionState, judge};
+pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
