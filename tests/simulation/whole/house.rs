@@ -38,7 +38,7 @@ pub(crate) const AGGREGATOR: &str = "aggregator";
 pub(crate) const SERVER: &str = "server";
 pub(crate) const RECEIVER: &str = "receiver";
 /// How fine time is: each host has its turn so often.
-const TURN: Duration = Duration::from_millis(5);
+const TURN: Duration = Duration::from_millis(20);
 /// How long agents have to hand over what they have at the end.
 const GOODBYE: Duration = Duration::from_secs(8);
 
@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) answers: Vec<u16>,
     /// Further lines of the configuration's `[defaults]`.
     pub(crate) defaults: String,
+    /// How long an outage may last before people must have heard of it.
+    pub(crate) page_within: Duration,
 }
 
 impl Plan {
@@ -79,6 +81,7 @@ impl Plan {
             ahead: BTreeMap::new(),
             answers: Vec::new(),
             defaults: String::new(),
+            page_within: Duration::from_secs(30),
         }
     }
 }

@@ -229,6 +229,12 @@ impl Machine {
     }
 }
 
+/// A text of a wall clock that is not ahead, as the time since the start.
+pub(crate) fn since_start(text: &str) -> anyhow::Result<Duration> {
+    let wall = text.parse::<jiff::Timestamp>()?.as_microsecond();
+    Ok(Duration::from_micros(u64::try_from(wall.saturating_sub(WALL_AT_START)).unwrap_or(0)))
+}
+
 /// The host with an address.
 pub(crate) fn name_of(address: IpAddr) -> String {
     turmoil::reverse_lookup(address).unwrap_or_else(|| address.to_string())
