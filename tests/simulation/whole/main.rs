@@ -1,19 +1,24 @@
 //! The whole system in one thread, in virtual time: real agents, the real aggregator with SQLite and the real rules, on a
 //! simulated network whose every packet, and disks whose every write, may be the last.
+//!
+//! A run that fails prints how to make it again alone: `tests/simulate`, which also makes as many runs as one likes.
 
 mod checks;
+mod crowd;
 mod datagrams;
 mod house;
 mod machine;
 mod others;
 mod plans;
 mod recorder;
+mod runs;
+mod tampering;
 mod wire;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use house::{Left, Plan, run};
+use house::{Plan, run};
+use runs::{Kind, all_of};
 
 #[test]
 fn a_result_is_acknowledged_and_stored() {
@@ -24,43 +29,34 @@ fn a_result_is_acknowledged_and_stored() {
     checks::all(&left).unwrap();
 }
 
+/// The rest is worth nothing without this: whatever fails must fail again.
 #[test]
-fn a_day() {
-    let left = run(plans::short_day(1)).unwrap();
-    if std::env::var_os("SHOW").is_some() {
-        for line in &left.trace {
-            println!("{line}");
-        }
+fn one_seed_is_one_trace() {
+    for seed in [1, 2, 3, 7] {
+        let [one, other] = [(), ()].map(|()| std::thread::spawn(move || run(plans::by_chance(seed))));
+        let (one, other) = (one.join().unwrap().unwrap(), other.join().unwrap().unwrap());
+        let differ = one.trace.iter().zip(&other.trace).find(|(one, other)| one != other);
+        assert_eq!(differ, None, "seed {seed}");
+        assert_eq!(one.trace.len(), other.trace.len(), "seed {seed}");
+        assert!(one.trace.len() > 500, "seed {seed} has but {} lines", one.trace.len());
     }
-    for host in ["aggregator", "agent-0", "agent-1"] {
-        println!("{host} {}", left.passages.iter().filter(|p| p.0 == host).count());
-    }
-    checks::all(&left).unwrap();
+    let [one, other] = [1, 2].map(|seed| run(plans::by_chance(seed)).unwrap().trace);
+    assert_ne!(one, other, "the seed has no influence");
 }
 
 #[test]
 fn whatever_happens_by_chance() {
-    let seeds: u64 = std::env::var("SEEDS").ok().and_then(|x| x.parse().ok()).unwrap_or(20);
-    let first: u64 = std::env::var("FIRST").ok().and_then(|x| x.parse().ok()).unwrap_or(0);
-    let mut bad = 0;
-    for seed in first..first + seeds {
-        if let Err(e) = judged(plans::by_chance(seed)) {
-            bad += 1;
-            println!("seed {seed}: {e:#}");
-        }
-    }
-    assert_eq!(bad, 0);
+    all_of(Kind::Chance);
 }
 
-/// Makes a run and judges it.
-fn judged(plan: Plan) -> Result<()> {
-    let told = format!("{plan:?}");
-    let left: Left = run(plan).context(told.clone())?;
-    if std::env::var_os("SHOW").is_some() {
-        for line in &left.trace {
-            println!("{line}");
-        }
-        println!("{told}")
-    }
-    checks::all(&left).context(told)
+/// Each kind of cut, at every passage of a datagram or a disk's work of one agent and of the aggregator.
+#[test]
+fn a_host_is_cut_off_at_every_step() {
+    all_of(Kind::Cut);
+}
+
+/// Before and after every write of a spool, every deletion in it and every commit, and at every datagram in between.
+#[test]
+fn the_power_goes_at_every_durable_point() {
+    all_of(Kind::Crash);
 }

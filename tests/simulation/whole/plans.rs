@@ -69,7 +69,7 @@ pub(crate) fn by_chance(seed: u64) -> Plan {
         loss: if chance.bool() { 0.0 } else { 0.04 * chance.f64() },
         latency: secs(0.01 + 0.12 * chance.f64()),
         ahead,
-        answers: (0..chance.usize(..3)).map(|_| [0, 500, 503][chance.usize(..3)]).collect(),
+        answers: (0..chance.usize(..3)).map(|_| pick(&mut chance, &[0, 500, 503]).unwrap_or(200)).collect(),
         defaults: if balanced { String::new() } else { FAST.to_owned() },
         page_within: if balanced { BALANCED_WITHIN } else { FAST_WITHIN },
         ..Plan::quiet(seed, agents, end + secs(20.0))
@@ -82,8 +82,7 @@ fn trouble(chance: &mut fastrand::Rng, agents: usize, blind: &mut bool) -> Fault
     let mut others = vec![AGGREGATOR.to_owned(), SERVER.to_owned(), RECEIVER.to_owned()];
     others.extend((0..agents).map(name));
     if chance.u8(..5) < 2 {
-        let hosts = [AGGREGATOR.to_owned(), RECEIVER.to_owned(), agent];
-        let host = hosts[chance.usize(..3)].clone();
+        let host = pick(chance, &[AGGREGATOR.to_owned(), RECEIVER.to_owned(), agent]).unwrap_or_default();
         return Fault::Crash { host, down: secs(0.2 + 6.0 * chance.f64()) };
     }
     let host = if chance.bool() { AGGREGATOR.to_owned() } else { agent };
@@ -94,6 +93,11 @@ fn trouble(chance: &mut fastrand::Rng, agents: usize, blind: &mut bool) -> Fault
         ways.retain(|way| !blinds(way));
     }
     Fault::Cut { ways, span: secs(0.5 + 14.0 * chance.f64()) }
+}
+
+/// One of a list.
+fn pick<T: Clone>(chance: &mut fastrand::Rng, list: &[T]) -> Option<T> {
+    list.get(chance.usize(..list.len())).cloned()
 }
 
 /// A trigger at a passage.
