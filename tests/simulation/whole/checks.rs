@@ -269,7 +269,7 @@ fn outages(left: &Left) -> Vec<(Duration, Duration)> {
 
 fn no_page_without_an_outage(left: &Left) -> Result<()> {
     let outages = outages(left);
-    for page in left.pages.iter().filter(|page| page.event() == "incident.opened") {
+    for page in left.pages.iter().filter(|page| page.says_down()) {
         // Nobody decides on a check that began before the outage, or is older than one interval and one timeout.
         let slack = Duration::from_secs(4);
         let decided = page.decided()?;
@@ -286,7 +286,7 @@ fn outages_are_paged_in_time(left: &Left) -> Result<()> {
         if due > end {
             continue;
         }
-        let is_page = |page: &&Page| page.event() == "incident.opened" && page.at >= begin && page.at <= due;
+        let is_page = |page: &&Page| page.says_down() && page.at >= begin && page.at <= due;
         ensure!(
             left.pages.iter().any(|page| is_page(&page)),
             "the outage at {begin:?} was not paged by {due:?}"
@@ -300,6 +300,11 @@ impl Page {
     fn incident(&self, pointer: &str) -> &str {
         let value = self.body.pointer(&format!("/data/incident{pointer}"));
         value.and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether people hear by it that a monitor is down.
+    fn says_down(&self) -> bool {
+        ["incident.opened", "incident.updated"].contains(&self.event()) && self.incident("/verdict") == "down"
     }
 
     /// When it was decided, since the start.

@@ -1,13 +1,7 @@
 //! A thousand agents lose their aggregator in one moment, and are back soon after it is. They are real agents, twenty to
 //! a host as behind one NAT, each with its own key, spool and connection.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::fs::DirBuilderExt as _,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use quorate::{
@@ -63,6 +57,7 @@ fn crowd() -> Result<String> {
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(Duration::from_millis(80))
             .udp_capacity(65_536)
+            .tcp_capacity(4_096)
             .enable_tokio_io()
             .build();
         settle(&mut sim, &machine, &inbox, home.path(), &goodbye);
@@ -139,7 +134,7 @@ fn settle(
     sim.host(SERVER, || async { serve().await });
     let (receiver_machine, inbox) = (machine.clone(), inbox.clone());
     sim.host(RECEIVER, move || receive(receiver_machine.clone(), inbox.clone()));
-    let regions: BTreeSet<_> = (0..AGENTS).map(region).collect();
+    let regions: Vec<_> = (0..REGIONS).map(region).collect();
     let (server, receiver) = (sim.lookup(SERVER), sim.lookup(RECEIVER));
     let config = format!(
         "regions = {regions:?}\n[server]\ndata = \"data\"\nhttp = \"127.0.0.1:0\"\nquic = \"0.0.0.0:4433\"\n\

@@ -213,7 +213,7 @@ impl House {
         let mut clock = Timeline::new(&self.plan.timeline);
         let mut has_left = false;
         let end = self.plan.length + GOODBYE;
-        while sim.elapsed() < end || (sim.elapsed() < end + LAST_PAGE && self.owes_pages()?) {
+        while sim.elapsed() < end || (sim.elapsed() < end + LAST_PAGE && self.owes_pages(sim.elapsed())?) {
             sim.step().map_err(|error| anyhow!("a host failed: {error}"))?;
             let now = sim.elapsed();
             for fault in std::mem::take(&mut self.machine.state().fallen) {
@@ -231,9 +231,8 @@ impl House {
     }
 
     /// Whether some page waits for its next attempt. Asked once in a while.
-    fn owes_pages(&self) -> Result<bool> {
-        let millis = self.machine.elapsed().as_millis();
-        if millis % 500 >= TURN.as_millis() {
+    fn owes_pages(&self, now: Duration) -> Result<bool> {
+        if now.as_millis() % 500 >= TURN.as_millis() {
             return Ok(true);
         }
         let database = rusqlite::Connection::open(self.folder.path().join("data/quorate.db"))?;

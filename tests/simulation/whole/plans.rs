@@ -24,8 +24,9 @@ pub(crate) fn short_day(seed: u64) -> Plan {
     }
 }
 
-/// The ways in which one host may be cut off.
-pub(crate) fn cuts(host: &str, others: &[String]) -> Vec<(&'static str, Vec<(String, String)>)> {
+/// The ways in which one host may be cut off: from everybody, from the aggregator (and that from one agent), from everybody
+/// in one direction, and in the other.
+pub(crate) fn cuts(host: &str, others: &[String]) -> Vec<Vec<(String, String)>> {
     let way = |from: &str, to: &str| (from.to_owned(), to.to_owned());
     let out = |to: &String| way(host, to);
     let back = |from: &String| way(from, host);
@@ -33,10 +34,10 @@ pub(crate) fn cuts(host: &str, others: &[String]) -> Vec<(&'static str, Vec<(Str
     let one = vec![AGGREGATOR.to_owned()];
     let one = if host == AGGREGATOR { vec![name(0)] } else { one };
     vec![
-        ("full", all.iter().map(out).chain(all.iter().map(back)).collect()),
-        ("partial", one.iter().map(out).chain(one.iter().map(back)).collect()),
-        ("out", all.iter().map(out).collect()),
-        ("in", all.iter().map(back).collect()),
+        all.iter().map(out).chain(all.iter().map(back)).collect(),
+        one.iter().map(out).chain(one.iter().map(back)).collect(),
+        all.iter().map(out).collect(),
+        all.iter().map(back).collect(),
     ]
 }
 
@@ -87,7 +88,7 @@ fn trouble(chance: &mut fastrand::Rng, agents: usize, blind: &mut bool) -> Fault
     }
     let host = if chance.bool() { AGGREGATOR.to_owned() } else { agent };
     let mut cuts = cuts(&host, &others);
-    let (_, mut ways) = cuts.swap_remove(chance.usize(..cuts.len()));
+    let mut ways = cuts.swap_remove(chance.usize(..cuts.len()));
     let blinds = |(from, to): &(String, String)| from == SERVER || to == SERVER;
     if host != AGGREGATOR && ways.iter().any(blinds) && std::mem::replace(blind, true) {
         ways.retain(|way| !blinds(way));
