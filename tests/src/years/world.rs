@@ -199,7 +199,7 @@ impl World {
                 self.plan(self.now.after(limits::HEALTH_INTERVAL), happening);
                 let Some(agent) = self.agents.get(usize::from(index)) else { return };
                 let (agent, region) = (agent.key, agent.region.clone());
-                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: false }));
+                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: None }));
             }
             Happening::Scheduled(agent) => {
                 self.plan(self.now.after(self.interval), happening);
