@@ -138,7 +138,9 @@ impl Judge {
         if failure.kind.is_agents_own() {
             return None;
         }
-        let concerns = |standing: &Standing| standing.since <= ended && started <= standing.troubled;
+        // What is wrong was wrong at the last beat, and is until the next one says otherwise.
+        let reaches = |standing: &Standing| standing.troubled.after(limits::BEAT * 2);
+        let concerns = |standing: &Standing| standing.since <= ended && started <= reaches(standing);
         let standing = self.standing.iter().find(|(_, standing)| concerns(standing));
         let (doubt, why) = match standing {
             Some((doubt, standing)) => (*doubt, standing.detail.clone()),

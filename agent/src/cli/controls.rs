@@ -5,8 +5,8 @@ use quorate_proto::{Controls, Micros, limits};
 
 /// From one look at a control to the next.
 const EVERY: Micros = Micros::from_secs(15);
-/// No name below `.invalid` exists (RFC 6761 section 6.4).
-const RESOLVES_NOT: &str = "quorate-control.invalid";
+/// No name below `.example` exists (RFC 6761 section 6.5), and resolvers ask for it all the same.
+const RESOLVES_NOT: &str = "quorate-control.example";
 
 #[derive(Debug, Args)]
 pub(super) struct ControlArguments {
@@ -15,7 +15,7 @@ pub(super) struct ControlArguments {
     /// of those that the aggregator's configuration names
     #[arg(long = "control", value_name = "URL", value_delimiter = ',', value_parser = target, env = "QUORATE_CONTROLS")]
     targets: Vec<String>,
-    /// A name that this machine's nameservers must resolve; they must also know that quorate-control.invalid does not exist
+    /// A name that this machine's nameservers must resolve; they must also know that quorate-control.example does not exist
     #[arg(long = "control-resolves", value_name = "NAME", env = "QUORATE_CONTROL_RESOLVES")]
     resolves: Option<String>,
 }
@@ -84,6 +84,6 @@ mod tests {
         assert!(read(2, None).unwrap_err().contains("2 targets are given; 3 to 16"));
         assert_eq!(read(3, None).unwrap().unwrap().targets.len(), 3);
         let resolver = read(0, Some("example.com")).unwrap().unwrap();
-        assert_eq!(resolver.resolves_not.as_deref(), Some("quorate-control.invalid"));
+        assert_eq!(resolver.resolves_not.as_deref(), Some("quorate-control.example"));
     }
 }

@@ -183,6 +183,17 @@ fn only_what_the_trouble_reached_is_excused() {
 }
 
 #[test]
+fn what_fails_at_once_between_two_beats_is_in_the_trouble() {
+    let mut agent = Clockwork::new();
+    agent.run(S(5));
+    agent.judge.wrong(Doubt::ControlsFailing, "all of them", agent.now.tick);
+    agent.stand_still(MS(60));
+    assert!(agent.excuse(FailureKind::ConnectionRefused, Micros::ZERO, MS(1)).is_some());
+    agent.run(MS(500));
+    assert_eq!(agent.excuse(FailureKind::ConnectionRefused, Micros::ZERO, MS(1)), None);
+}
+
+#[test]
 fn a_tenth_of_the_check_excuses_and_less_does_not() {
     let mut agent = Clockwork::new();
     agent.run(S(20));

@@ -43,6 +43,8 @@ pub(super) struct Agent {
     spool: Spool,
     vitals: Vitals,
     judge: Judge,
+    /// Of descriptors, as found with the last regular report.
+    shortage: Option<String>,
     report: watch::Sender<Health>,
     keep: watch::Sender<Assigned>,
     connected: bool,
@@ -78,6 +80,7 @@ impl Agent {
             spool,
             vitals: Vitals::new(moment.tick),
             judge: Judge::new(pulse()),
+            shortage: None,
             report,
             keep,
             connected: false,
@@ -252,8 +255,11 @@ impl Agent {
         if spool_failing {
             self.judge.wrong(Doubt::SpoolFailing, "the log has what the system said", tick);
         }
-        if regular && let Some(detail) = descriptors::shortage() {
-            self.judge.wrong(Doubt::DescriptorsShort, &detail, tick);
+        if regular {
+            self.shortage = descriptors::shortage();
+        }
+        if let Some(detail) = &self.shortage {
+            self.judge.wrong(Doubt::DescriptorsShort, detail, tick);
         }
     }
 

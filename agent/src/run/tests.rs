@@ -1,6 +1,7 @@
 //! The agent with its real probe and spool, against sockets of this machine; without an aggregator.
 
 mod canaries;
+mod doubts;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -68,6 +69,15 @@ impl World {
 
     /// A world with room for so many canaries.
     fn with_places(places: usize) -> Self {
+        Self::with(places, Nameservers::default())
+    }
+
+    /// A world with these nameservers.
+    fn resolving(nameservers: Nameservers) -> Self {
+        Self::with(100, nameservers)
+    }
+
+    fn with(places: usize, nameservers: Nameservers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(SigningKey::generate().unwrap());
         let aggregator = AggregatorKey([7; 32]);
@@ -78,12 +88,8 @@ impl World {
             aggregator,
         })
         .unwrap();
-        let prober = probe::Options {
-            egress: "private".parse().unwrap(),
-            region: None,
-            nameservers: Nameservers::default(),
-            proxy: None,
-        };
+        let prober =
+            probe::Options { egress: "private".parse().unwrap(), region: None, nameservers, proxy: None };
         let prober = Arc::new(Prober::new(prober).unwrap());
         let canaries = Canaries::new(Arc::clone(&prober), places);
         let (report, health) = watch::channel(Health::default());

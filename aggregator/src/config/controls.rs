@@ -16,8 +16,9 @@ use super::{
 
 /// An agent that is cut off is in doubt within this, and sooner where a check of it fails.
 const EVERY: Micros = Micros::from_secs(15);
-/// No name below `.invalid` exists (RFC 6761 section 6.4), so nobody is asked whom it would concern.
-const RESOLVES_NOT: &str = "quorate-control.invalid";
+/// No name below `.example` exists (RFC 6761 section 6.5), so nobody is asked whom it would concern; and it is asked for, as
+/// names below `.invalid` are not.
+const RESOLVES_NOT: &str = "quorate-control.example";
 
 pub(super) fn controls(root: &Section<'_>) -> Controls {
     let section = root.section("controls");
@@ -119,6 +120,13 @@ fn name(item: &Item<'_>) -> Option<String> {
         matches!(Host::parse(&text), Ok(Host::Domain(_))) && text.len() <= limits::ADDRESS_BYTES_MAX;
     if !is_name {
         item.refuse(WANTED);
+        return None;
+    }
+    let top = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    if ["invalid", "onion", "localhost"].contains(&top.as_str()) {
+        item.refuse(
+            "a name that nameservers are asked for, which they are not for .invalid, .onion and localhost",
+        );
         return None;
     }
     Some(text)

@@ -30,7 +30,7 @@ fn controls_are_what_the_table_says() {
                 .into(),
             every: Micros::from_secs(30),
             resolves: Some("example.com".to_owned()),
-            resolves_not: Some("quorate-control.invalid".to_owned()),
+            resolves_not: Some("quorate-control.example".to_owned()),
         }
     );
     assert!(loaded.config.controls.is_within_limits());
@@ -77,6 +77,11 @@ fn nonsense_is_named() {
             "every = \"1s\"",
             "2: controls.every: wanted a span with its unit between 5s and 5m, such as \"30s\", \"1m 30s\" or \"500ms\", \
              found \"1s\"",
+        ),
+        (
+            "resolves_not = \"nothing.invalid\"",
+            "2: controls.resolves_not: wanted a name that nameservers are asked for, which they are not for .invalid, .onion and \
+             localhost, found \"nothing.invalid\"",
         ),
         (
             "resolves = \"192.0.2.1\"",
