@@ -452,10 +452,6 @@ pub const PARKED_TIME_MAX: Micros = Micros::from_secs(10);
 /// result is 100 ms of batching and one way old.
 pub const RESULT_FRESH_MAX: Micros = Micros::from_secs(15);
 
-/// An agent whose event loop or schedule was late by this much says of itself that it is sick: its timings, and with
-/// them its timeouts, tell more of itself than of any server.
-pub const AGENT_LAG_SICK: Micros = Micros::from_secs(2);
-
 /// Deliveries owed at one time. When more come, the oldest of all is given up: it has been failing for longest.
 pub const OUTBOX_MAX: usize = 10_000;
 
@@ -611,3 +607,9 @@ pub const EVIDENCE_FAULTS_MAX: usize = 50;
 /// Regions of one decision in an evidence file, and agents of one region: more than anyone has, and the rules look at each
 /// a few times.
 pub const EVIDENCE_REGIONS_MAX: usize = 1_000;
+
+// --- self-doubt
+
+/// An agent that has doubted itself for this long is told of: a doubt that ends by itself is over by then, and this one
+/// will not be.
+pub const DOUBT_TOLD_AFTER: Micros = Micros::from_secs(300);
