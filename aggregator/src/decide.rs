@@ -25,7 +25,7 @@ pub use url::shown_url;
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{AgentName, Failure, Micros, Region, WallMicros};
-use quorate_quorum::{CountedVote, Verdict, VerdictChange, Vote};
+use quorate_quorum::{Abstention, CountedVote, Verdict, VerdictChange, Vote};
 
 use crate::{
     config::{Channel, Monitor},
@@ -86,9 +86,6 @@ pub struct Announcement {
     pub channels: Vec<ChannelId>,
 }
 
-/// Why an incident's news are held while its monitor is maintained.
-const HELD_BY_MAINTENANCE: &str = "maintenance";
-
 /// Decides what follows from a change of verdict; nothing where it neither opens nor concerns an incident.
 pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     let change = situation.change;
@@ -118,11 +115,11 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     incident.regions = evidence(situation);
     incident.timeline = situation.timeline;
     incident.monitor = reference(situation.monitor);
-    let is_untold = incident.held_by.take().is_some() || is_news;
+    let is_untold = std::mem::take(&mut incident.held_for_maintenance) || is_news;
     let announcements = match situation.maintenance {
         Some(maintenance) => {
             incident.maintenance = Some(maintenance.to_owned());
-            incident.held_by = is_untold.then(|| HELD_BY_MAINTENANCE.to_owned());
+            incident.held_for_maintenance = is_untold;
             Vec::new()
         }
         None if is_untold => announce(situation.monitor, situation.channels, change.to, &mut tracked),
@@ -135,7 +132,7 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
 pub fn release(open: &Tracked, monitor: &Monitor, channels: &[Channel]) -> Decision {
     let mut tracked = open.clone();
     let incident = &mut tracked.incident;
-    incident.held_by = None;
+    incident.held_for_maintenance = false;
     incident.timeline.sent_at = None;
     let rule = format!("The maintenance is over, and the monitor is {}.", incident.verdict);
     let verdict = Verdict::from_name(&incident.verdict).unwrap_or(Verdict::Unobserved);
@@ -154,7 +151,7 @@ pub fn withdraw(open: &Tracked, at: WallMicros) -> Decision {
     let rule = "The monitor was removed from the configuration.".to_owned();
     tracked.incident.rule.clone_from(&rule);
     tracked.incident.resolved_at = Some(at);
-    tracked.incident.held_by = None;
+    tracked.incident.held_for_maintenance = false;
     tracked.incident.timeline.decided_at = Some(at);
     tracked.incident.timeline.sent_at = None;
     let announcements = resolved(&tracked);
@@ -184,6 +181,7 @@ pub fn vote_words(vote: Vote, failure: Option<&Failure>) -> Option<String> {
     match vote {
         Vote::Ok => None,
         Vote::Fail => failed(),
+        Vote::Abstain(Abstention::Sick(doubt)) => Some(format!("sick ({doubt}): {}", doubt.words())),
         Vote::Abstain(abstention) => Some(abstention.name().to_owned()),
     }
 }
@@ -202,7 +200,7 @@ fn open(situation: &Situation<'_>) -> Tracked {
             resolved_at: None,
             regions: Vec::new(),
             maintenance: None,
-            held_by: None,
+            held_for_maintenance: false,
             timeline,
         },
         opened_at: situation.at,
@@ -215,7 +213,7 @@ fn resolve(situation: &Situation<'_>, open: &Tracked, rule: String) -> Decision 
     let incident = &mut tracked.incident;
     incident.rule.clone_from(&rule);
     incident.resolved_at = Some(situation.at);
-    incident.held_by = None;
+    incident.held_for_maintenance = false;
     incident.regions = evidence(situation);
     // The steps towards the outage stay: they are what one wants to read when it is over.
     incident.timeline =

@@ -7,6 +7,8 @@ use quorate_quorum::{Quorum, Sensitivity};
 
 use super::*;
 
+/// What agents look at to see whether they are the fault themselves.
+mod controls;
 /// When nobody is paged.
 mod maintenance;
 /// What is said on a connection: steps, presets, canaries.

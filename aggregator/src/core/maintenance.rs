@@ -179,7 +179,7 @@ impl Core {
             self.maintenance.of(monitor).is_none()
                 && settles.is_none_or(|(since, grace)| now.moment.since(since) >= grace)
         };
-        let held = self.incidents.values().filter(|open| open.incident.held_by.is_some());
+        let held = self.incidents.values().filter(|open| open.incident.held_for_maintenance);
         let free = held.filter(|open| is_free(&open.incident.monitor.id));
         for monitor in free.map(|open| open.incident.monitor.id.clone()).collect::<Vec<_>>() {
             let (Some(open), Some(watched)) = (self.incidents.get(&monitor), self.monitors.get(&monitor))

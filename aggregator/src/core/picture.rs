@@ -126,8 +126,9 @@ impl Core {
         let count = self.monitors.len().div_ceil(limits::PICTURE_ROUNDS);
         let after = self.canvas.round.take();
         let rest = self.monitors.keys().filter(|id| after.as_ref().is_none_or(|after| *id > after));
-        let next = rest.take(count).cloned().collect::<Vec<_>>();
-        self.canvas.round = next.last().filter(|_| next.len() == count).cloned();
+        // Round and round, so that few monitors are looked at every time and not every other.
+        let next = rest.chain(self.monitors.keys()).take(count).cloned().collect::<Vec<_>>();
+        self.canvas.round = next.last().cloned();
         next
     }
 

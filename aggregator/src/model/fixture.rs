@@ -63,7 +63,7 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         resolved_at: None,
         regions: vec![],
         maintenance: None,
-        held_by: None,
+        held_for_maintenance: false,
         timeline: IncidentTimeline::default(),
     }
 }

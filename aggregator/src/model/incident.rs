@@ -33,9 +33,9 @@ pub struct Incident {
     /// The maintenance in which it was last decided on, if any.
     #[serde(default)]
     pub maintenance: Option<String>,
-    /// Why the latest of it is kept from channels for the time being, such as `maintenance`; `null` where it is not.
+    /// Whether the latest of it is kept from channels until the maintenance is over.
     #[serde(default)]
-    pub held_by: Option<String>,
+    pub held_for_maintenance: bool,
     /// When each step of the latest decision happened.
     pub timeline: IncidentTimeline,
 }

@@ -63,7 +63,7 @@ pub(super) fn incident(id: &str) -> Incident {
             region("sa-east", "abstain", Some("no_result")),
         ],
         maintenance: None,
-        held_by: None,
+        held_for_maintenance: false,
         timeline: IncidentTimeline {
             first_failure_at: Some(FAILED_AT),
             suspected_at: Some(wall(0.1)),
