@@ -106,6 +106,7 @@ mod effect;
 mod engine;
 mod event;
 mod policy;
+pub mod quality;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
