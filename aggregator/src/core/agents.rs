@@ -90,7 +90,7 @@ impl Core {
 
 /// Whether a report makes the agent abstain: it was late itself, so that its timings tell of it and not of the servers.
 /// A full spool is no reason: what it sees at present is good.
-fn is_sick(health: &Health) -> bool {
+pub(super) fn is_sick(health: &Health) -> bool {
     health.event_loop_lag_max.max(health.schedule_lag_max) >= limits::AGENT_LAG_SICK
 }
 

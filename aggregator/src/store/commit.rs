@@ -7,7 +7,7 @@ use quorate_proto::{
 };
 use quorate_quorum::Verdict;
 
-use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Said, Tracked};
+use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, QualityKept, Said, Tracked};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +130,13 @@ pub enum Change {
         name: String,
         /// When it was made.
         created_at: WallMicros,
+    },
+    /// How well a monitor works, as far as a restart has to know.
+    Quality {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// All of it.
+        kept: Box<QualityKept>,
     },
 }
 

@@ -14,7 +14,7 @@ use super::{
     commit::{MonitorForm, StoredTls},
     rows::unsigned,
 };
-use crate::model::{AgentRecord, Delivery, JoinToken, Said, Tracked};
+use crate::model::{AgentRecord, Delivery, JoinToken, QualityKept, Said, Tracked};
 
 /// Everything that the core needs at its start.
 #[derive(Debug, Default)]
@@ -45,6 +45,8 @@ pub struct Recovered {
     pub said: BTreeMap<MonitorId, Said>,
     /// What TLS agreed on last with each monitor's server, in each region.
     pub tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
+    /// How well each monitor works, where that is known.
+    pub quality: BTreeMap<MonitorId, QualityKept>,
     /// The key that this database's agents know their aggregator by; none in a new one.
     pub aggregator_key: Option<AggregatorKey>,
 }
@@ -100,6 +102,11 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, rusqlite::Er
             .into_iter()
             .collect(),
         tls: tls(connection)?,
+        quality: list(connection, "SELECT monitor, body FROM quality", |row| {
+            Ok((parsed(row, 0)?, json(row, 1)?))
+        })?
+        .into_iter()
+        .collect(),
         aggregator_key: meta(connection, "aggregator_key")?.map(AggregatorKey),
     })
 }

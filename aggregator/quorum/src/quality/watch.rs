@@ -94,8 +94,10 @@ impl Watch {
         let mut before =
             self.terms.regions.iter().zip(std::mem::take(&mut self.regions)).collect::<BTreeMap<_, _>>();
         self.regions = terms.regions.iter().map(|region| before.remove(region).unwrap_or_default()).collect();
-        // It is in the order of the regions before.
-        self.measured = None;
+        if terms.regions != self.terms.regions {
+            // It is in the order of the regions before.
+            self.measured = None;
+        }
         let slots = Slots::new(terms.over(), monitor);
         if slots != self.slots {
             self.slots = slots;
