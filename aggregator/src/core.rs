@@ -21,6 +21,7 @@ mod ledger;
 mod observe;
 mod outbox;
 mod picture;
+mod quality;
 mod run;
 mod standing;
 mod start;
