@@ -577,3 +577,6 @@ pub const EVIDENCE_FAULTS_MAX: usize = 50;
 /// Regions of one decision in an evidence file, and agents of one region: more than anyone has, and the rules look at each
 /// a few times.
 pub const EVIDENCE_REGIONS_MAX: usize = 1_000;
+
+/// Checks replayed for one evidence file: a decision of five agents needs some hundred, and this many are a few seconds.
+pub const EVIDENCE_CHECKS_REPLAYED_MAX: usize = 2_000_000;
