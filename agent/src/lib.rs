@@ -10,6 +10,7 @@ pub mod canary;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod doubt;
 pub mod egress;
 pub mod health;
 pub mod idle;
@@ -18,6 +19,8 @@ pub mod probe;
 pub mod run;
 pub mod schedule;
 pub mod sign;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod spool;
 pub mod state;
 pub mod uplink;

@@ -14,6 +14,7 @@ mod agents;
 mod assign;
 mod canaries;
 mod chance;
+mod doubts;
 mod effect;
 mod enrol;
 mod ledger;
@@ -29,6 +30,7 @@ mod storage;
 mod tests;
 pub mod token;
 mod units;
+mod uptime;
 mod verdicts;
 
 pub use run::{Options, run};

@@ -45,7 +45,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                     for (region, agent) in &regions {
                         let (agent, region) = (*agent, region.clone());
                         engine.handle(
-                            Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: false }),
+                            Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: None }),
                             Moment(now),
                         );
                         events += 1;
@@ -72,6 +72,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                         Effect::Changed(_) => changes += 1,
                         Effect::Confirm { .. } => rounds += 1,
                         Effect::Restarted { .. } => {}
+                        Effect::Suspected { .. } => {}
                     }
                 }
             }

@@ -29,6 +29,13 @@ pub enum Effect {
         /// From then until a quorum was connected again.
         took: Micros,
     },
+    /// A failure of a monitor is being confirmed, or is not any more. Nobody is told; pages of others may wait for it.
+    Suspected {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// Whether it is.
+        suspect: bool,
+    },
 }
 
 /// A change of verdict, with all that explains it.

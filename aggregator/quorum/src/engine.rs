@@ -280,6 +280,10 @@ impl Hall {
             ))));
         }
 
+        if monitor.suspect != monitor.suspect_told {
+            monitor.suspect_told = monitor.suspect;
+            effects.push(Effect::Suspected { monitor: id.clone(), suspect: monitor.suspect });
+        }
         effects.extend(monitor.ask(id, &tally, &opinions, self, at));
         let due = monitor.look_again_at(&tally, &opinions, at);
         self.agenda.enter_monitor(due, id, &mut monitor.entered);

@@ -6,13 +6,19 @@
 //! # Votes
 //! A region's vote on a monitor is what the latest check of its agent found; where it has several agents, what most of
 //! them found, and a tie abstains. A vote counts while
-//! - its agent is *eligible*: heard from within 15 s, working under the monitor's present form, and not sick by its own
-//!   word; and
+//! - its agent is *eligible*: heard from within 15 s, working under the monitor's present form, and not in doubt of itself; and
 //! - it is *fresh*: its check ended less than `max(2T, T + 15 s)` ago.
 //!
 //! `m` is the number of regions whose vote counts. Regions that are eligible and have simply not checked yet (new, or back
 //! from an absence) are in `m` as well, for as long as a vote lives: those who come first must not decide by the rules
 //! of few. A region that is silent, sick, outdated, stale, tied or at fault itself is not in `m`. It counts neither way.
+//!
+//! # Self-doubt
+//! An agent that is starved, cut off or lied to sees faults that are its own. It measures that itself and says so with a
+//! reason ([`quorate_proto::Doubt`]); from that heartbeat on until one without a reason its vote abstains, and it is asked
+//! nothing. The engine adds no patience of its own: the agent is in doubt until it has been clean for 30 s. What it measured
+//! in the trouble comes as its own fault, also where that is known only afterwards, as after a standstill; so the
+//! votes that count when it is back are those of its clean time. At a start nobody is in doubt before it says so.
 //!
 //! # Suspicion
 //! The first failing check of a region that was well makes the monitor *suspect*, which nobody is told. Every eligible
@@ -35,7 +41,8 @@
 //!   complete the span for three whose passes are still on their way.
 //! - *the first failure* leaves out regions whose failure was *settled* (confirmed, shown as partial) before enough regions
 //!   failed. Otherwise one broken path would make the rules hair-triggered: with it failing for an hour, a server that
-//!   restarts in two seconds would be paged.
+//!   restarts in two seconds would be paged. Where all that fail are settled, and one of them passed for a moment, the
+//!   evidence starts with the latest of their stretches.
 //!
 //! # Down
 //! *Rule 3, fast.* At least `m - floor(m/5)` regions fail ([`Policy::needed`]; 2/2, 3/3, 4/4, 4/5, 5/6), and their evidence
@@ -101,26 +108,35 @@
 //! what no check shows (that a region was silent or sick, or that a failure was settled) is the aggregator's word.
 //! They are built when a verdict changes, and at no other time.
 //!
+//! # Uptime
+//! Verdicts over time become shares of time in [`uptime`]: how unobserved and maintained time is reckoned, and how results
+//! that come late mend what nobody saw. None of it decides.
+//!
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
 //!
+//! # Paging
+//! Whom to tell of a verdict, and when not, is decided behind the engine by another fold, [`paging`]: it has a page of its own.
+//!
 //! # Rooms left
-//! A digest for flapping goes behind [`Effect::Changed`]: every change passes through one function (`turn`). Self-doubt of
-//! one region and verdicts on many monitors at once need the fleet's view: `engine/eligibility.rs` knows every agent
-//! and what it watches. Other domains than regions would count in `engine/evidence.rs`, where votes are counted.
+//! Self-doubt of one region needs the fleet's view: `engine/eligibility.rs` knows every agent and what it watches. Other
+//! domains than regions would count in `engine/evidence.rs`, where votes are counted.
 
 mod effect;
 mod engine;
 mod event;
 mod grounds;
+pub mod paging;
 mod policy;
+pub mod uptime;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
+pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
 pub use verdict::{Abstention, Verdict, Vote};
 

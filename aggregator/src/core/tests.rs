@@ -4,6 +4,7 @@ mod alerts;
 mod assign;
 mod bench;
 mod canaries;
+mod doubts;
 mod enrol;
 mod evidence;
 mod random;

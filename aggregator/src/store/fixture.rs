@@ -199,7 +199,7 @@ impl Agent {
             panic!("a unit of the fixture is not the next one")
         };
         self.chains.advance(&unit);
-        let facts = EntryFacts { at: WallMicros(at), late: false };
+        let facts = EntryFacts { at: WallMicros(at), late: false, maintained: false };
         UnitRows {
             head: self.chains.head(self.epoch).unwrap(),
             unit: *unit,
@@ -207,7 +207,12 @@ impl Agent {
             received: Moment(u64::try_from(at).unwrap()),
             held: Some(Micros::ZERO),
             region: self.record.region.clone(),
-            facts: BatchFacts { results: vec![facts], canaries: vec![facts], idle_timeouts: vec![facts] },
+            facts: BatchFacts {
+                results: vec![facts],
+                canaries: vec![facts],
+                idle_timeouts: vec![facts],
+                ..BatchFacts::default()
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod canaries;
 mod evidence;
+mod uptime;
 
 use quorate_proto::{
     AgentKey, CheckKind, CheckResult, FailureKind, Gap, Micros, MonitorId, Region, Sequence,
@@ -18,6 +19,7 @@ use super::{
 use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Tracked};
 
 pub(super) use self::evidence::prune as prune_evidence;
+pub(in crate::store) use self::uptime::GONE;
 
 type Rows = Result<(), rusqlite::Error>;
 
@@ -52,7 +54,9 @@ fn write_unit(connection: &Connection, rows: &UnitRows) -> Rows {
                 let (region, facts) = (&rows.region, &rows.facts);
                 for (result, facts) in batch.results.iter().zip(&facts.results) {
                     write_result(connection, agent, region, result, *facts)?;
+                    uptime::roll_up(connection, region, result, *facts)?;
                 }
+                uptime::mend(connection, region, batch, &rows.facts)?;
                 for (canary, facts) in batch.canaries.iter().zip(&facts.canaries) {
                     canaries::write_canary(connection, agent, region, canary, *facts)?;
                 }
@@ -217,6 +221,9 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
              ON CONFLICT (monitor) DO UPDATE SET verdict = excluded.verdict, since = excluded.since",
             params![monitor.as_str(), verdict.name(), since.0],
         ),
+        Change::Turn { monitor, at, verdict } => uptime::write_turn(connection, monitor, *at, *verdict),
+        Change::Away(stretch) => uptime::write_away(connection, *stretch),
+        Change::Maintenance(maintenance) => uptime::write_maintenance(connection, maintenance),
         Change::MonitorGone { monitor } => {
             put(connection, "DELETE FROM verdict WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])?;

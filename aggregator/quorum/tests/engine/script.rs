@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
     CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
     Rule, Sensitivity, Source, Verdict, Vote, judge,
@@ -50,7 +50,8 @@ pub(crate) fn run(script: &str) -> (String, Vec<Effect>, Engine) {
     for effect in &runner.effects {
         judge_again(effect);
     }
-    let words = runner.effects.iter().map(words).collect::<Vec<_>>().join("\n");
+    let told = runner.effects.iter().filter(|effect| !matches!(effect, Effect::Suspected { .. }));
+    let words = told.map(words).collect::<Vec<_>>().join("\n");
     (words, runner.effects, runner.engine)
 }
 
@@ -246,6 +247,7 @@ impl Runner {
 
     fn beat(&mut self, name: &str, at: Moment) {
         let (region, revision, sick) = self.agents[name].clone();
+        let sick = sick.then_some(Doubt::EventLoopLate);
         self.handle(Event::Heartbeat(Heartbeat { agent: key(name), region, revision, sick }), at);
     }
 }
@@ -274,6 +276,7 @@ fn words(effect: &Effect) -> String {
             let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
             return format!("restarted {}: began {}, took {took}", regions.join(" "), at(*began));
         }
+        Effect::Suspected { monitor, suspect } => return format!("suspected {monitor}: {suspect}"),
     };
     let rule = match change.rule {
         Rule::FastQuorum { failing, eligible, needed, span, span_needed } => {
