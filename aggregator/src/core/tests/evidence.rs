@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, Micros, WallMicros};
 
-use super::bench::{Bench, REGIONS, config};
+use super::bench::{Bench, Disk, REGIONS, config};
 use crate::{
     evidence::{
         EvidenceFile, Explanation, Pins, Report,
@@ -16,7 +16,7 @@ use crate::{
     },
     model::{evidence::RegionRecord, fixture},
     store::{
-        Dossier, Meant,
+        CommitError, Dossier, Meant,
         fixture::{AGGREGATOR, aggregator},
     },
 };
@@ -199,11 +199,34 @@ fn what_the_aggregator_itself_alters_is_found_by_the_units() {
         }
     });
     assert_eq!(longer, "", "the signed run alone bears the verdict");
-    let shorter = faults(&|file| {
-        let decided = file.decisions[0].decided_us;
-        file.units.retain(|unit| unit.received_us.is_none_or(|at| at + 5_000_000 > decided || at > decided));
-    });
-    assert!(shorter.contains("decisions[0]"), "checks of the run were taken away: {shorter:?}");
+    // Checks of the run were taken away: nothing is refuted, and nothing proven.
+    let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
+    let decided = file.decisions[0].decided_us;
+    let is_recent = |at: u64| at + 5_000_000 > decided;
+    file.units.retain(|unit| unit.received_us.is_none_or(is_recent));
+    let report = verify(file.sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+    assert_eq!(report.faults, []);
+    assert_eq!(report.decisions[0].proof, Proof::NotProven, "{report:#?}");
+    assert!(report.decisions[0].remarks.iter().any(|remark| remark.contains("do not bear it")));
+}
+
+/// The store failed while it was decided: the decision is kept, and what cannot be proven is said.
+#[test]
+fn what_was_decided_while_nothing_could_be_stored_is_told_as_not_proven() {
+    let mut bench = Bench::watching(&["x"]);
+    bench.work(30, &[]);
+    bench.disk = Disk::Fails(CommitError::Full);
+    bench.work(30, &ALL);
+    bench.disk = Disk::Good;
+    bench.work(20, &ALL);
+    let report = verify(sealed(&dossier(&bench)).as_bytes(), &Pins::default());
+    assert_eq!(report.faults, []);
+    assert_eq!(proofs(&report), [("up -> down", Proof::NotProven)], "{report:#?}");
+    assert!(
+        report.decisions[0].remarks.iter().any(|remark| remark.contains("not in the file")),
+        "{report:#?}"
+    );
+    assert!(explain(&dossier(&bench)).text().contains("4 had to fail for 11s"));
 }
 
 #[test]

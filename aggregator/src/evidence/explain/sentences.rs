@@ -318,6 +318,7 @@ pub(super) fn abstention(name: &str) -> String {
         "stale" => "its latest check was too old".to_owned(),
         "agents_own_fault" => "its agent could not check, for a reason of its own".to_owned(),
         "tied" => "its agents contradicted each other".to_owned(),
+        "outlier" => "its agent contradicted the other regions on most of what it watches".to_owned(),
         other => other.replace('_', " "),
     }
 }

@@ -54,7 +54,8 @@ impl Judge<'_> {
         for (region, index) in borne.regions.iter_mut().zip(0..) {
             self.bear(region, index, &mut told, report);
         }
-        self.rules(&borne, &mut told, report);
+        let is_whole = borne.regions == decision.regions;
+        self.rules(&borne, is_whole, &mut told, report);
         if report.faults.len() > faults_before {
             told.proof = Proof::Refuted;
         }
@@ -82,7 +83,10 @@ impl Judge<'_> {
             match self.find(ballot, &name, &path, told, report) {
                 Some(Found::Signed(signed)) => {
                     told.votes_proven += usize::from(counts && ballot.discounted.is_none());
-                    *ballot = *signed;
+                    // Of the others only the latest check is in the file, and enough.
+                    if self.decision.needs_run(ballot) {
+                        *ballot = *signed;
+                    }
                 }
                 Some(Found::Absent) if counts && ballot.discounted.is_none() => {
                     told.proof = Proof::NotProven;
@@ -170,7 +174,9 @@ impl Judge<'_> {
     }
 
     /// Lets the engine's rules look at what is borne.
-    fn rules(&self, borne: &DecisionRecord, told: &mut DecisionReport, report: &mut Report) {
+    ///
+    /// Where less is borne than was claimed, another verdict refutes nothing: units may be lost.
+    fn rules(&self, borne: &DecisionRecord, is_whole: bool, told: &mut DecisionReport, report: &mut Report) {
         let decision = self.decision;
         let place = |field: &str| format!("decisions[{}]{field}", self.number);
         let unique: BTreeSet<&Region> = decision.regions.iter().map(|region| &region.region).collect();
@@ -199,6 +205,14 @@ impl Judge<'_> {
                 report.fault(place(".rule"), problem);
             }
             _ if told.proof == Proof::NotProven => {}
+            other if !is_whole => {
+                let gives = other.map_or("no change", |(verdict, _)| verdict.name());
+                told.proof = Proof::NotProven;
+                told.remarks.push(format!(
+                    "the checks of the file do not bear it: applied to them, the rules give {gives}; the units that bear it \
+                     are missing, or there are none"
+                ));
+            }
             other => {
                 let gives = other.map_or("no change", |(verdict, _)| verdict.name());
                 let problem =
