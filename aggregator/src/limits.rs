@@ -617,6 +617,9 @@ pub const EVIDENCE_FAULTS_MAX: usize = 50;
 /// a few times.
 pub const EVIDENCE_REGIONS_MAX: usize = 1_000;
 
+/// Checks replayed for one evidence file: a decision of five agents needs some hundred, and this many are a few seconds.
+pub const EVIDENCE_CHECKS_REPLAYED_MAX: usize = 2_000_000;
+
 // --- self-doubt
 
 /// An agent that has doubted itself for this long is told of: a doubt that ends by itself is over by then, and this one
