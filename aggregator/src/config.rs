@@ -22,6 +22,7 @@ mod parameters;
 mod placeholders;
 pub mod presets;
 mod promise;
+mod quality;
 mod route;
 mod server;
 pub mod spans;
@@ -36,7 +37,7 @@ use std::{
 };
 
 use quorate_proto::{Controls, MonitorSpec, Region};
-use quorate_quorum::{Quorum, Sensitivity};
+use quorate_quorum::{Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
@@ -114,6 +115,8 @@ pub struct Channel {
     pub operator: bool,
     /// Whether it also wants to hear of events that are no incident.
     pub events: bool,
+    /// Whether it wants to hear that a monitor is degraded. Default: where it wants `partial` or `events`.
+    pub degraded: bool,
 }
 
 /// How a channel is spoken to.
@@ -152,6 +155,10 @@ pub struct Monitor {
     pub restart_budget: quorate_proto::Micros,
     /// How long before a certificate of the chain ends people are told. Default 14 days; zero: never.
     pub certificate_warning: quorate_proto::Micros,
+    /// How long before a certificate of the chain ends the monitor is degraded. Default 3 days; zero: never.
+    pub certificate_degraded: quorate_proto::Micros,
+    /// How quick its round trips have to be; none: they are measured and not judged.
+    pub latency: Option<LatencySla>,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
 }

@@ -22,6 +22,7 @@ mod maintenance;
 mod observe;
 mod outbox;
 mod picture;
+mod quality;
 mod run;
 mod standing;
 mod start;

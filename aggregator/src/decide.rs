@@ -14,6 +14,7 @@
 
 mod cause;
 pub mod events;
+pub mod quality;
 mod rule;
 #[cfg(test)]
 mod tests;

@@ -129,6 +129,7 @@ mod event;
 mod grounds;
 pub mod paging;
 mod policy;
+pub mod quality;
 pub mod uptime;
 mod verdict;
 

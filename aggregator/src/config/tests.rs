@@ -11,6 +11,8 @@ use super::*;
 mod controls;
 /// When nobody is paged.
 mod maintenance;
+/// From when on a monitor does not work well.
+mod quality;
 /// What is said on a connection: steps, presets, canaries.
 mod saying;
 /// How a monitor shows who it is, and which way it goes.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::AggregatorKey;
-use quorate_quorum::Engine;
+use quorate_quorum::{Engine, quality::Quality};
 
 use super::{
     assign::Assignments,
@@ -90,6 +90,7 @@ impl Core {
             address,
             config,
             engine: Engine::default(),
+            quality: Quality::default(),
             agents: agents.collect(),
             enrolment: Enrolment {
                 records: recovered.agents.into_iter().map(|record| (record.key, record)).collect(),
@@ -103,7 +104,7 @@ impl Core {
                 .map(|open| (open.incident.monitor.id.clone(), open))
                 .collect(),
             restored: recovered.verdicts,
-            remembered: Remembered { said: recovered.said, tls: recovered.tls },
+            remembered: Remembered { said: recovered.said, tls: recovered.tls, quality: recovered.quality },
             maintenance: MaintenanceDesk::restored(recovered.maintenance, recovered.ran_until),
             outbox: Outbox {
                 next: recovered.delivery_next,
@@ -115,6 +116,7 @@ impl Core {
             canvas: Canvas::default(),
             effects: Vec::new(),
             ticked_at: Default::default(),
+            judged_at: Default::default(),
             pulsed_at: Default::default(),
             applied_at: Default::default(),
         }

@@ -8,6 +8,7 @@ mod doubts;
 mod enrol;
 mod evidence;
 mod maintenance;
+mod quality;
 mod random;
 mod restart;
 mod run;

@@ -5,6 +5,7 @@
 //! exporter where they mean the same, so that existing dashboards and rules work.
 
 mod canaries;
+mod quality;
 pub(super) mod uptime;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -64,6 +65,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(uptime::uptime(&BTreeMap::new()));
     families.extend(canaries::canaries(&snapshot.monitors));
     families.extend(canaries::certificates(&snapshot.monitors));
+    families.extend(quality::quality(&snapshot.monitors));
     families.extend(agents(&snapshot.agents));
     families.extend(counts(&snapshot.counts));
     families

@@ -1,7 +1,8 @@
 //! Statuspage v2 public JSON (<https://metastatuspage.com/api/v2>), so that existing readers work.
 //!
 //! Readers paint `major` red, so one failing region of many is `minor` with its component in `partial_outage`. A
-//! monitor that nobody observes is never shown as operational: it is `degraded_performance`, and the page `minor`.
+//! monitor that nobody observes is never shown as operational: it is `degraded_performance`, and the page `minor`, as is
+//! one that works and not well.
 //! `updated_at` is the moment of the latest change and not that of the rendering, so that a poll between changes gets
 //! 304.
 
@@ -166,7 +167,7 @@ pub(super) fn render_status(picture: &Picture, local_url: &str) -> Result<Docume
 impl PageJson {
     fn of(picture: &Picture, local_url: &str) -> Self {
         let url = picture.page.url.clone().unwrap_or_else(|| local_url.to_owned());
-        let changes = picture.snapshot.monitors.iter().map(|monitor| monitor.since);
+        let changes = picture.snapshot.monitors.iter().map(|monitor| component_changed_at(monitor));
         let incidents = picture.snapshot.incidents_open.iter().map(|incident| changed_at(incident));
         let updated_at = changes.chain(incidents).max().unwrap_or(picture.snapshot.at);
         Self {
@@ -185,12 +186,14 @@ impl Status {
         let tally = Tally::of(snapshot);
         let indicator = match tally.worst() {
             _ if tally.is_maintained() => "none",
+            Verdict::Up if tally.degraded > 0 => "minor",
             Verdict::Up => "none",
             Verdict::Partial | Verdict::Unobserved => "minor",
             Verdict::Down if tally.down == tally.total() => "critical",
             Verdict::Down => "major",
         };
         let description = match tally.worst() {
+            Verdict::Up if tally.degraded > 0 => tally.headline(),
             // Readers know these two sentences.
             Verdict::Up | Verdict::Unobserved if tally.maintenance > 0 && tally.unobserved == 0 => {
                 "Service Under Maintenance".to_owned()
@@ -206,6 +209,7 @@ impl Component {
     fn of(monitor: &MonitorView, position: usize, page_id: &str) -> Self {
         let status = match monitor.maintenance {
             Some(_) => "under_maintenance",
+            None if tally::is_degraded(monitor) => "degraded_performance",
             None => component_status(tally::verdict(monitor).name()),
         };
         // When a monitor was first configured is not known, so its creation is the start of its present state.
@@ -214,8 +218,8 @@ impl Component {
             id: monitor.id.to_string(),
             name: monitor.name.clone(),
             status,
-            created_at: since.clone(),
-            updated_at: since,
+            created_at: since,
+            updated_at: rfc3339::text(component_changed_at(monitor)),
             position,
             description: Some(monitor.quorum.clone()),
             showcase: true,
@@ -304,6 +308,11 @@ fn update(
         custom_tweet: None,
         tweet_id: None,
     }
+}
+
+fn component_changed_at(monitor: &MonitorView) -> WallMicros {
+    let reasons = monitor.degraded.iter().map(|reason| reason.since);
+    reasons.chain([monitor.since]).max().unwrap_or(monitor.since)
 }
 
 fn changed_at(incident: &Incident) -> WallMicros {

@@ -15,6 +15,8 @@ pub(super) struct Tally {
     pub(super) maintenance: usize,
     /// Those of the unobserved that never had a verdict: the aggregator has just met them.
     pub(super) waiting: usize,
+    /// Those of the up that do not work well.
+    pub(super) degraded: usize,
 }
 
 /// A monitor's verdict; one that has none yet is not observed.
@@ -28,6 +30,12 @@ pub(super) fn state(monitor: &MonitorView) -> &'static str {
 }
 
 const MAINTENANCE: &str = "maintenance";
+
+/// Whether a monitor is up and does not work well. What only fails in some regions is worse than that, and of
+/// what is maintained nothing is said.
+pub(super) fn is_degraded(monitor: &MonitorView) -> bool {
+    verdict(monitor) == Verdict::Up && !monitor.degraded.is_empty() && monitor.maintenance.is_none()
+}
 
 impl Tally {
     /// Counts a picture's monitors.
@@ -46,6 +54,7 @@ impl Tally {
             };
             *count += 1;
             tally.waiting += usize::from(monitor.verdict.is_none());
+            tally.degraded += usize::from(is_degraded(monitor));
         }
         tally
     }
@@ -87,11 +96,19 @@ impl Tally {
             return "Waiting for the first results".to_owned();
         }
         match self.worst() {
+            Verdict::Up if self.degraded > 0 => share(self.degraded, total, "is degraded", "are degraded"),
             Verdict::Up => share(self.up, total, "answers", "answer"),
             Verdict::Partial => share(self.partial, total, "fails in some regions", "fail in some regions"),
             Verdict::Down => share(self.down, total, "is down", "are down"),
             Verdict::Unobserved => share(self.unobserved, total, "is not observed", "are not observed"),
         }
+    }
+
+    /// How many answer as they should, where the headline does not say it already.
+    fn well(self, worst: Verdict) -> Option<String> {
+        let well = self.up - self.degraded;
+        let is_said = worst == Verdict::Up && self.degraded == 0;
+        (well > 0 && !is_said).then(|| format!("{well} {}", if well == 1 { "answers" } else { "answer" }))
     }
 
     /// What the headline leaves out, such as `2 answer, 1 is not observed`; empty where it says all.
@@ -104,7 +121,8 @@ impl Tally {
         let parts = [
             part(Verdict::Partial, self.partial, "fails in some regions", "fail in some regions"),
             part(Verdict::Unobserved, self.unobserved, "is not observed", "are not observed"),
-            part(Verdict::Up, self.up, "answers", "answer"),
+            part(Verdict::Up, self.degraded, "is degraded", "are degraded"),
+            self.well(worst),
         ];
         let maintained = (self.maintenance > 0 && !self.is_maintained()).then(|| {
             let verb = if self.maintenance == 1 { "is" } else { "are" };
@@ -154,6 +172,19 @@ mod tests {
             (tally(1, 1, 0, 0, 0), Verdict::Partial, "1 of 2 endpoints fails in some regions", "1 answers"),
             (tally(0, 0, 2, 0, 0), Verdict::Down, "Both endpoints are down", ""),
             (tally(1, 0, 0, 1, 0), Verdict::Unobserved, "1 of 2 endpoints is not observed", "1 answers"),
+            (
+                Tally { degraded: 1, ..tally(3, 0, 0, 0, 0) },
+                Verdict::Up,
+                "1 of 3 endpoints is degraded",
+                "2 answer",
+            ),
+            (Tally { degraded: 2, ..tally(2, 0, 0, 0, 0) }, Verdict::Up, "Both endpoints are degraded", ""),
+            (
+                Tally { degraded: 1, ..tally(3, 0, 1, 0, 0) },
+                Verdict::Down,
+                "1 of 4 endpoints is down",
+                "1 is degraded, 2 answer",
+            ),
         ] {
             assert_eq!(
                 (tally.worst(), tally.headline().as_str(), tally.rest().as_str()),
