@@ -71,7 +71,10 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                     match effect {
                         Effect::Changed(_) => changes += 1,
                         Effect::Confirm { .. } => rounds += 1,
-                        Effect::Restarted { .. } => {}
+                        Effect::Restarted { .. }
+                        | Effect::Withheld(_)
+                        | Effect::Outlier(_)
+                        | Effect::OutlierOver { .. } => {}
                     }
                 }
             }

@@ -1,6 +1,8 @@
 //! What the engine wants done.
 
-use quorate_proto::{Micros, MonitorId, Region};
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_proto::{AgentKey, Micros, MonitorId, Region};
 
 use crate::{Moment, Source, Verdict, Vote};
 
@@ -29,6 +31,56 @@ pub enum Effect {
         /// From then until a quorum was connected again.
         took: Micros,
     },
+    /// Enough regions fail to make a monitor that is partial down, and they are of too few domains: it stays partial.
+    /// Told once, as a change from partial to partial.
+    Withheld(Box<VerdictChange>),
+    /// An agent contradicts the others on most of what it watches: it abstains from here on.
+    Outlier(Outlier),
+    /// An outlier has agreed with the others for a while: it votes again.
+    OutlierOver {
+        /// What it was.
+        outlier: Outlier,
+        /// When it may vote again.
+        until: Moment,
+    },
+}
+
+/// An agent that contradicts the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlier {
+    /// Which agent.
+    pub agent: AgentKey,
+    /// Its region.
+    pub region: Region,
+    /// How it contradicts them.
+    pub contradiction: Contradiction,
+    /// When it first contradicted them on most of what it watches.
+    pub began: Moment,
+    /// Since when it abstains.
+    pub since: Moment,
+    /// Unrelated targets on which it contradicted the others when that was found.
+    pub disagreements: u32,
+    /// Unrelated targets on which it could be compared with them.
+    pub compared: u32,
+}
+
+/// How an agent contradicts the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contradiction {
+    /// What they pass fails from there.
+    FailsAlone,
+    /// What they find failing passes from there.
+    PassesAlone,
+}
+
+impl Contradiction {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailsAlone => "fails_alone",
+            Self::PassesAlone => "passes_alone",
+        }
+    }
 }
 
 /// A change of verdict, with all that explains it.
@@ -46,6 +98,30 @@ pub struct VerdictChange {
     pub timeline: Timeline,
     /// Every region's vote, whether it counted or not, in order of region.
     pub votes: Vec<CountedVote>,
+    /// Over which domains the failing regions spread: one entry for each label that is looked at. Empty where no region
+    /// fails or no agent has a label.
+    pub spread: Vec<Spread>,
+}
+
+/// How the failing regions spread over the domains of one label. An agent without the label is of a domain of its own,
+/// which is named like its region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Which label.
+    pub label: String,
+    /// The domains of the agents that carry failing votes, each with the regions of those votes.
+    pub failing: BTreeMap<String, BTreeSet<Region>>,
+    /// The domains that are there: of agents that vote, or are waited for.
+    pub there: BTreeSet<String>,
+    /// How many domains have to fail for down: as many as the policy wants, or all where fewer are there.
+    pub needed: u16,
+}
+
+impl Spread {
+    /// Whether enough domains fail.
+    pub fn suffices(&self) -> bool {
+        self.failing.len() >= usize::from(self.needed)
+    }
 }
 
 /// When each step towards a verdict happened.
@@ -135,5 +211,16 @@ pub enum Rule {
         passing: u16,
         /// Regions that have a vote.
         eligible: u16,
+    },
+    /// Enough regions fail, and no rule makes that down because they are of too few domains.
+    TooFewDomains {
+        /// Regions that fail.
+        failing: u16,
+        /// Regions that have a vote.
+        eligible: u16,
+        /// Domains that they are of, by the label of which they span too few.
+        domains: u16,
+        /// Domains that they had to be of.
+        domains_needed: u16,
     },
 }

@@ -108,10 +108,13 @@ mod event;
 mod policy;
 mod verdict;
 
-pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
+pub use effect::{Contradiction, CountedVote, Effect, Outlier, Rule, Spread, Timeline, VerdictChange};
 pub use engine::{Engine, MonitorState, RegionState};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
-pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
+pub use policy::{
+    CONFIRM_FOR_MAX, DOMAIN_LABELS, MIN_DOMAINS, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS,
+    Sensitivity,
+};
 pub use verdict::{Abstention, Verdict, Vote};
 
 use quorate_proto::{Micros, WallMicros};

@@ -116,7 +116,12 @@ fn table(agents: &[Value]) -> String {
         [
             text("name"),
             text("region"),
-            if connected { "connected" } else { "away" }.to_owned(),
+            match (connected, agent.get("outlier").is_some_and(Value::is_object)) {
+                (true, true) => "outlier",
+                (true, false) => "connected",
+                (false, _) => "away",
+            }
+            .to_owned(),
             text("last_seen_at"),
             text("software"),
             labels.join(" "),
@@ -160,12 +165,14 @@ mod tests {
             json!({ "name": "eu-1", "region": "eu-west", "labels": { "provider": "aws" }, "connected": true,
                     "last_seen_at": "2026-11-22T18:12:00.123456Z", "software": "quorate-agent 0.1.0" }),
             json!({ "name": "us-1", "region": "us", "labels": {}, "connected": false, "last_seen_at": null, "software": null }),
+            json!({ "name": "us-2", "region": "us", "labels": {}, "connected": true, "outlier": { "compared": 12 } }),
         ];
         assert_eq!(
             table(&agents),
             "NAME  REGION   STATE      LAST SEEN                    SOFTWARE             LABELS\n\
              eu-1  eu-west  connected  2026-11-22T18:12:00.123456Z  quorate-agent 0.1.0  provider=aws\n\
-             us-1  us       away       -                            -\n"
+             us-1  us       away       -                            -\n\
+             us-2  us       outlier    -                            -\n"
         );
     }
 

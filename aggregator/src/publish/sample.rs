@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use quorate_proto::{Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
-use quorate_quorum::{Abstention, Verdict, Vote};
+use quorate_quorum::{Abstention, Contradiction, Verdict, Vote};
 
 use crate::{
     config::Page,
     model::{
         AgentView, CanaryView, Counts, EventKind, Incident, IncidentCause, IncidentTimeline, MonitorEvent,
         MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot, StorageState,
+        view::OutlierView,
     },
 };
 
@@ -327,6 +328,12 @@ fn agent(region: &str) -> AgentView {
         last_seen_at: Some(ago(if connected { 2.0 } else { 700.0 })),
         health: connected.then_some(health),
         enrolled_at: ago(1e6),
+        outlier: (region == "ap-south").then(|| OutlierView {
+            contradiction: Contradiction::FailsAlone,
+            since: ago(400.0),
+            disagreements: 12,
+            compared: 14,
+        }),
     }
 }
 

@@ -286,6 +286,7 @@ impl World {
                     self.changes.push(Change { at: change.timeline.decided_at, to: change.to });
                 }
                 Effect::Restarted { .. } => {}
+                Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => {}
                 Effect::Confirm { regions, .. } => {
                     for region in regions {
                         let Some(index) = self.agents.iter().position(|agent| agent.region == region) else {

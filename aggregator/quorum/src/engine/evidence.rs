@@ -25,7 +25,7 @@ pub(super) struct Opinion {
     /// Whether it may vote, and may be asked to check.
     pub(super) is_eligible: bool,
     /// Whether it counts as a voter although its vote is not in yet.
-    is_awaited: bool,
+    pub(super) is_awaited: bool,
 }
 
 /// The unbroken run of checks behind a vote.
@@ -142,10 +142,24 @@ impl Monitor {
         }
     }
 
-    /// Follows whether enough regions fail for rules 3 and 4.
-    pub(super) fn follow_crossings(&mut self, tally: &Tally, opinions: &[Opinion], at: Moment) {
-        let quorum = tally.failing >= self.policy.needed(tally.eligible);
-        let majority = tally.failing >= policy::majority(tally.eligible);
+    /// Follows whether enough regions fail for rules 3 and 4, and are of enough domains.
+    pub(super) fn follow_crossings(
+        &mut self,
+        tally: &Tally,
+        opinions: &[Opinion],
+        fleet: &Fleet,
+        at: Moment,
+    ) {
+        let mut quorum = tally.failing >= self.policy.needed(tally.eligible);
+        let mut majority = tally.failing >= policy::majority(tally.eligible);
+        self.lack = None;
+        if quorum || majority {
+            self.lack = self.lacks_domains(fleet, opinions, at);
+        }
+        self.lack_told &= self.lack.is_some();
+        if self.lack.is_some() {
+            (quorum, majority) = (false, false);
+        }
         let crossing = |before: Option<Crossing>, crossed: bool| {
             let fresh = || Crossing::new(at, self.evidence_starts(opinions).max(self.evidence_from()));
             crossed.then(|| before.unwrap_or_else(fresh))

@@ -5,6 +5,8 @@ mod absences;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod domains;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recovery;

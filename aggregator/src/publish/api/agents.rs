@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Error, Parameters, Shared, named, page};
 use crate::{
     clock, limits,
-    model::{Admin, AdminError, AgentView, Intake, rfc3339},
+    model::{Admin, AdminError, AgentView, Intake, rfc3339, view::OutlierView},
 };
 
 /// What is wanted of a new agent.
@@ -44,6 +44,16 @@ struct AgentJson<'a> {
     #[serde(with = "rfc3339")]
     enrolled_at: WallMicros,
     health: Option<HealthJson>,
+    outlier: Option<OutlierJson>,
+}
+
+#[derive(Serialize)]
+struct OutlierJson {
+    contradiction: &'static str,
+    #[serde(with = "rfc3339")]
+    since: WallMicros,
+    disagreements: u32,
+    compared: u32,
 }
 
 #[derive(Serialize)]
@@ -165,7 +175,15 @@ impl<'a> AgentJson<'a> {
             last_seen_at: agent.last_seen_at,
             enrolled_at: agent.enrolled_at,
             health: agent.health.as_ref().map(HealthJson::of),
+            outlier: agent.outlier.as_ref().map(OutlierJson::of),
         }
+    }
+}
+
+impl OutlierJson {
+    fn of(outlier: &OutlierView) -> Self {
+        let OutlierView { contradiction, since, disagreements, compared } = *outlier;
+        Self { contradiction: contradiction.name(), since, disagreements, compared }
     }
 }
 
