@@ -10,6 +10,7 @@ pub mod event;
 pub(crate) mod fixture;
 pub mod incident;
 pub mod intake;
+pub mod maintenance;
 pub mod rfc3339;
 pub mod said;
 pub mod secret;
@@ -20,6 +21,7 @@ pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch}
 pub use event::{EventKind, MonitorEvent, Severity};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
+pub use maintenance::{Maintenance, MaintenanceOrigin};
 pub use said::{CertificateSaid, IdleSaid, Said};
 pub use secret::Secret;
 pub use view::{AgentView, CanaryView, Counts, MonitorView, RegionView, Snapshot, StorageState};

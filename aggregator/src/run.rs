@@ -135,12 +135,12 @@ impl Aggregator {
     pub async fn start(options: Options) -> Result<Running, StartError> {
         let Options { config, watched } = options;
         let data = config.server.data.clone();
-        let (store, reader, recovered) = spawn_blocking(move || Store::open(&data)).await??;
+        let (store, reader, recovered) = aside(move || Store::open(&data)).await??;
         let ground = match Ground::lay(&config, &store, &recovered).await {
             Ok(ground) => ground,
             Err(error) => {
                 // Its thread has the folder's lock, and whoever mends the matter starts again at once.
-                spawn_blocking(move || store.close()).await?;
+                aside(move || store.close()).await?;
                 return Err(error);
             }
         };
@@ -252,6 +252,15 @@ impl Running {
         core.stop().await;
         tracing::info!("stopped");
     }
+}
+
+/// Does what may wait for a disk away from the event loop; in a simulation, which has one thread, in place.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    #[cfg(feature = "simulation")]
+    if quorate_agent::simulation::world().is_some() {
+        return Ok(work());
+    }
+    spawn_blocking(work).await
 }
 
 /// What a start needs beside the store, and what may fail of it.

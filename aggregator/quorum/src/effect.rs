@@ -1,10 +1,8 @@
 //! What the engine wants done.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use quorate_proto::{AgentKey, Micros, MonitorId, Region};
 
-use crate::{Moment, Source, Verdict, Vote};
+use crate::{Grounds, Moment, Source, Verdict, Vote};
 
 /// One thing to do. Effects are values: the engine has done nothing about them.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,30 +96,8 @@ pub struct VerdictChange {
     pub timeline: Timeline,
     /// Every region's vote, whether it counted or not, in order of region.
     pub votes: Vec<CountedVote>,
-    /// Over which domains the failing regions spread: one entry for each label that is looked at. Empty where no region
-    /// fails or no agent has a label.
-    pub spread: Vec<Spread>,
-}
-
-/// How the failing regions spread over the domains of one label. An agent without the label is of a domain of its own,
-/// which is named like its region.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spread {
-    /// Which label.
-    pub label: String,
-    /// The domains of the agents that carry failing votes, each with the regions of those votes.
-    pub failing: BTreeMap<String, BTreeSet<Region>>,
-    /// The domains that are there: of agents that vote, or are waited for.
-    pub there: BTreeSet<String>,
-    /// How many domains have to fail for down: as many as the policy wants, or all where fewer are there.
-    pub needed: u16,
-}
-
-impl Spread {
-    /// Whether enough domains fail.
-    pub fn suffices(&self) -> bool {
-        self.failing.len() >= usize::from(self.needed)
-    }
+    /// All that it was made from, so that it can be judged again.
+    pub grounds: Grounds,
 }
 
 /// When each step towards a verdict happened.

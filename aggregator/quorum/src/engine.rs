@@ -7,6 +7,7 @@ mod decide;
 mod domains;
 mod eligibility;
 mod evidence;
+mod judge;
 mod monitor;
 mod outliers;
 mod ration;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region};
 
+pub use self::judge::{Judgement, judge};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, Heard, RegionId},
@@ -24,8 +26,8 @@ use self::{
     ration::Ration,
 };
 use crate::{
-    CanaryReport, Effect, Event, Heartbeat, Moment, Observation, Outlier, Policy, Rule, Source, Timeline,
-    Verdict, VerdictChange, Vote,
+    CanaryReport, Effect, Event, Grounds, Heartbeat, Moment, Observation, Outlier, Policy, Rule, Source,
+    Timeline, Verdict, VerdictChange, Vote,
 };
 
 /// The decision engine.
@@ -299,19 +301,25 @@ impl Hall {
             effects.push(restarted);
             tally = monitor.count(&self.fleet, at, &mut opinions);
         }
-        monitor.follow_crossings(&tally, &opinions, &self.fleet, at);
+        monitor.follow_crossings(
+            &tally,
+            &opinions,
+            |monitor| monitor.lacks_domains(&self.fleet, &opinions, at),
+            at,
+        );
 
         // A verdict may at once lead to the next: a monitor that starts to be observed is already known to be partial.
         for _ in 0..3 {
             monitor.settle(&tally, &opinions, at);
             monitor.follow_suspicion(&opinions, at);
             let Some((verdict, rule)) = monitor.verdict_due(&tally, &opinions, at) else { break };
-            let change = monitor.turn(id, verdict, rule, &opinions, &self.fleet, at);
+            let change = monitor.turn(id, (verdict, rule), &opinions, &self.fleet, at);
             effects.push(Effect::Changed(Box::new(change)));
         }
         if let Some(rule) = monitor.withheld(&tally, at) {
             monitor.lack_told = true;
-            let told = monitor.explain(id, Verdict::Partial, rule, &opinions, &self.fleet, at);
+            let grounds = monitor.grounds(&opinions, &self.fleet, at);
+            let told = monitor.explain(id, (Verdict::Partial, rule), &opinions, grounds, at);
             effects.push(Effect::Withheld(Box::new(VerdictChange { from: monitor.verdict, ..told })));
         }
 
@@ -328,12 +336,13 @@ impl Monitor {
     fn turn(
         &mut self,
         id: &MonitorId,
-        to: Verdict,
-        rule: Rule,
+        (to, rule): (Verdict, Rule),
         opinions: &[Opinion],
         fleet: &Fleet,
         at: Moment,
     ) -> VerdictChange {
+        // As they stand before the verdict changes anything.
+        let grounds = self.grounds(opinions, fleet, at);
         let from = self.verdict.replace(to);
         self.since = at;
         self.lack_told = self.lack.is_some();
@@ -346,17 +355,16 @@ impl Monitor {
                 lane.settled = None;
             }
         }
-        VerdictChange { from, ..self.explain(id, to, rule, opinions, fleet, at) }
+        VerdictChange { from, ..self.explain(id, (to, rule), opinions, grounds, at) }
     }
 
     /// A verdict with all that explains it.
     fn explain(
         &self,
         id: &MonitorId,
-        to: Verdict,
-        rule: Rule,
+        (to, rule): (Verdict, Rule),
         opinions: &[Opinion],
-        fleet: &Fleet,
+        grounds: Grounds,
         at: Moment,
     ) -> VerdictChange {
         VerdictChange {
@@ -366,7 +374,7 @@ impl Monitor {
             rule,
             timeline: self.timeline(to, rule, opinions, at),
             votes: self.counted_votes(opinions),
-            spread: self.spread(fleet, opinions, at),
+            grounds,
         }
     }
 

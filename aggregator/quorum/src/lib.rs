@@ -93,6 +93,18 @@
 //! can, at once, by fresh votes alone. What was partial stays so until every region had its say. *A changed monitor* (a
 //! policy with a newer revision) forgets the checks of its old form and holds its verdict in the same way.
 //!
+//! # Grounds
+//! Every verdict carries its [`Grounds`]: the policy, each region's vote with the run of checks behind it and the signed
+//! units that hold them, what was waited for, and since when enough regions failed. [`judge`] lays them out as a monitor
+//! and lets the same rules look at them, so that anyone who has the signed units can see that the rules applied to these
+//! votes give this verdict. Whoever states fewer checks or a shorter run than was signed can only lose a verdict by it;
+//! what no check shows (that a region was silent or sick, or that a failure was settled) is the aggregator's word.
+//! They are built when a verdict changes, and at no other time.
+//!
+//! # Uptime
+//! Verdicts over time become shares of time in [`uptime`]: how unobserved and maintained time is reckoned, and how results
+//! that come late mend what nobody saw. None of it decides.
+//!
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
@@ -105,12 +117,15 @@
 mod effect;
 mod engine;
 mod event;
+mod grounds;
 mod policy;
+pub mod uptime;
 mod verdict;
 
-pub use effect::{Contradiction, CountedVote, Effect, Outlier, Rule, Spread, Timeline, VerdictChange};
-pub use engine::{Engine, MonitorState, RegionState};
+pub use effect::{Contradiction, CountedVote, Effect, Outlier, Rule, Timeline, VerdictChange};
+pub use engine::{Engine, Judgement, MonitorState, RegionState, judge};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
+pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved, Spread};
 pub use policy::{
     CONFIRM_FOR_MAX, DOMAIN_LABELS, MIN_DOMAINS, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS,
     Sensitivity,

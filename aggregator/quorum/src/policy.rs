@@ -309,6 +309,7 @@ mod tests {
         assert_eq!(with(0, Quorum::AtLeast(2), None), [PolicyError::NoRegions]);
         assert_eq!(with(5, Quorum::AtLeast(1), None), [PolicyError::QuorumTooSmall(1)]);
         assert_eq!(with(1, Quorum::AtLeast(0), None), [PolicyError::QuorumTooSmall(0)]);
+        assert_eq!(with(5, Quorum::Default, Some(CONFIRM_FOR_MAX)), []);
         let wanted = Micros::from_secs(601);
         assert_eq!(
             with(3, Quorum::AtLeast(4), Some(wanted)),

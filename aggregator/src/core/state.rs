@@ -56,6 +56,8 @@ pub(super) struct Core {
     pub(super) canvas: Canvas,
     pub(super) effects: Vec<Effect>,
     pub(super) ticked_at: Moment,
+    /// When the store was last told that the aggregator runs.
+    pub(super) pulsed_at: Moment,
     pub(super) applied_at: Moment,
 }
 
@@ -131,6 +133,7 @@ impl Core {
                 seconds = stood_still.as_secs_f64(),
                 "stood still; verdicts are held until agents are heard"
             );
+            self.was_away(now.wall.before(stood_still), now);
             self.feed(Event::Paused, now);
         }
         match input {
@@ -202,6 +205,7 @@ impl Core {
         }
         self.expire_parked(now);
         self.watch_storage(now);
+        self.pulse(now);
         self.submit(now);
         self.paint(now);
     }

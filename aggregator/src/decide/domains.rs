@@ -7,7 +7,7 @@ use super::rule::sentence;
 /// The rule that applied with its numbers, and the domains of the regions that fail where that says more.
 pub fn reason(change: &VerdictChange) -> String {
     let rule = sentence(&change.rule);
-    let spreads = change.spread.iter();
+    let spreads = change.grounds.spread.iter();
     let domains: Vec<String> = match change.rule {
         Rule::TooFewDomains { .. } => spreads.filter(|spread| !spread.suffices()).map(lacking).collect(),
         Rule::FastQuorum { .. } | Rule::Majority { .. } => {
@@ -56,7 +56,7 @@ fn listed(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use quorate_proto::Micros;
-    use quorate_quorum::{Timeline, Verdict};
+    use quorate_quorum::{Grounds, Timeline, Verdict};
 
     use super::*;
 
@@ -78,7 +78,15 @@ mod tests {
     fn said(rule: Rule, spread: Vec<Spread>) -> String {
         let (to, timeline) = (Verdict::Down, Timeline::default());
         let monitor = "shop".parse().unwrap();
-        let change = VerdictChange { monitor, from: None, to, rule, timeline, votes: Vec::new(), spread };
+        let change = VerdictChange {
+            monitor,
+            from: None,
+            to,
+            rule,
+            timeline,
+            votes: Vec::new(),
+            grounds: Grounds { spread, ..Grounds::default() },
+        };
         let whole = reason(&change);
         whole.strip_prefix(&sentence(&rule)).unwrap().trim_start().to_owned()
     }

@@ -32,7 +32,7 @@ fn change(to: Verdict, votes: &[(&str, Vote)]) -> VerdictChange {
         rule,
         timeline: Timeline::default(),
         votes: votes.collect(),
-        spread: Vec::new(),
+        grounds: quorate_quorum::Grounds::default(),
     }
 }
 

@@ -180,13 +180,18 @@ impl Agent {
             panic!("a unit of the fixture is not the next one")
         };
         self.chains.advance(&unit);
-        let facts = EntryFacts { at: WallMicros(at), late: false };
+        let facts = EntryFacts { at: WallMicros(at), late: false, maintained: false };
         UnitRows {
             head: self.chains.head(self.epoch).unwrap(),
             unit: *unit,
             received_at: WallMicros(at),
             region: self.record.region.clone(),
-            facts: BatchFacts { results: vec![facts], canaries: vec![facts], idle_timeouts: vec![facts] },
+            facts: BatchFacts {
+                results: vec![facts],
+                canaries: vec![facts],
+                idle_timeouts: vec![facts],
+                ..BatchFacts::default()
+            },
         }
     }
 }

@@ -5,15 +5,20 @@ mod history;
 mod pool;
 mod questions;
 mod rows;
+mod uptime;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use quorate_proto::{MonitorId, Region};
+use quorate_quorum::uptime::{History, Stretch};
 use serde::Serialize;
 
-pub use self::rows::{AddressRow, CanaryRow, IdleTimeoutRow, PhasesMs, ResultRow, RoundTripsMs};
+pub use self::rows::{
+    AddressRow, CanaryRow, Grain, IdleTimeoutRow, PhasesMs, ResultRow, Rollup, RoundTripsMs,
+};
+pub(super) use self::uptime::maintenances;
 use self::{cursor::Page, pool::Pool};
-use crate::model::{Delivery, Incident, MonitorEvent};
+use crate::model::{Delivery, Incident, Maintenance, MonitorEvent};
 
 /// Where a page of rows starts, and how long it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,6 +175,40 @@ impl Reader {
         let page = Page::<i64>::of(cursor)?;
         let channel = channel.map(str::to_owned);
         self.pool.ask(move |connection| questions::deliveries(connection, channel.as_deref(), &page)).await
+    }
+
+    /// What is known of the past of these monitors in a window: verdicts, absences, mends, maintenance.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn histories(
+        &self,
+        monitors: Vec<MonitorId>,
+        window: Stretch,
+    ) -> Result<BTreeMap<MonitorId, History>, StoreError> {
+        self.pool.ask(move |connection| uptime::histories(connection, &monitors, window)).await
+    }
+
+    /// Counts of one monitor's checks, by region and by hour or day, in a window, in order of time.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn rollups(
+        &self,
+        monitor: &MonitorId,
+        grain: Grain,
+        window: Stretch,
+    ) -> Result<Vec<Rollup>, StoreError> {
+        let monitor = monitor.clone();
+        self.pool.ask(move |connection| uptime::rollups(connection, &monitor, grain, window)).await
+    }
+
+    /// Maintenance that has begun, or was planned by hand, the latest to end first.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn maintenances(&self, limit: u32) -> Result<Vec<Maintenance>, StoreError> {
+        self.pool.ask(move |connection| uptime::maintenances(connection, limit)).await
     }
 
     /// Whether an API token with this SHA-256 is stored.

@@ -1,6 +1,7 @@
 //! A commit as rows: every statement that writes.
 
 mod canaries;
+mod uptime;
 
 use quorate_proto::{
     AgentKey, CheckKind, CheckResult, FailureKind, Gap, Micros, MonitorId, Region, Sequence,
@@ -15,6 +16,8 @@ use super::{
     reader::AddressRow,
 };
 use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Tracked};
+
+pub(in crate::store) use self::uptime::GONE;
 
 type Rows = Result<(), rusqlite::Error>;
 
@@ -49,7 +52,9 @@ fn write_unit(connection: &Connection, rows: &UnitRows) -> Rows {
                 let (region, facts) = (&rows.region, &rows.facts);
                 for (result, facts) in batch.results.iter().zip(&facts.results) {
                     write_result(connection, agent, region, result, *facts)?;
+                    uptime::roll_up(connection, region, result, *facts)?;
                 }
+                uptime::mend(connection, region, batch, &rows.facts)?;
                 for (canary, facts) in batch.canaries.iter().zip(&facts.canaries) {
                     canaries::write_canary(connection, agent, region, canary, *facts)?;
                 }
@@ -212,6 +217,9 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
              ON CONFLICT (monitor) DO UPDATE SET verdict = excluded.verdict, since = excluded.since",
             params![monitor.as_str(), verdict.name(), since.0],
         ),
+        Change::Turn { monitor, at, verdict } => uptime::write_turn(connection, monitor, *at, *verdict),
+        Change::Away(stretch) => uptime::write_away(connection, *stretch),
+        Change::Maintenance(maintenance) => uptime::write_maintenance(connection, maintenance),
         Change::MonitorGone { monitor } => {
             put(connection, "DELETE FROM verdict WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])?;

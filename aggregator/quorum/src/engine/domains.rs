@@ -48,6 +48,25 @@ impl Monitor {
         self.policy.domains.iter().find_map(lack)
     }
 
+    /// The same from a spread as stated. Of a region that fails and is not stated, the domain is its own.
+    pub(super) fn lack_of(&self, spread: &[Spread], opinions: &[Opinion]) -> Option<Lack> {
+        let failing = || {
+            let lanes = self.lanes.iter().zip(opinions);
+            lanes.filter(|(_, opinion)| opinion.vote == Vote::Fail).map(|(lane, _)| &lane.region)
+        };
+        let lack = |spread: &Spread| {
+            let stated = spread.failing.values().filter(|regions| failing().any(|one| regions.contains(one)));
+            let unstated =
+                failing().filter(|one| spread.failing.values().all(|regions| !regions.contains(*one)));
+            let there = spread.there.iter().chain(spread.failing.keys()).collect::<BTreeSet<_>>();
+            let (stated, unstated) = (stated.count(), unstated.count());
+            let needed = self.policy.min_domains.min(count(there.len() + unstated));
+            let domains = count(stated + unstated);
+            (domains < needed).then_some(Lack { domains, needed, changes_at: None })
+        };
+        spread.iter().filter(|spread| self.policy.domains.contains(&spread.label)).find_map(lack)
+    }
+
     /// How the failing regions spread, in full and by name.
     pub(super) fn spread(&self, fleet: &Fleet, opinions: &[Opinion], at: Moment) -> Vec<Spread> {
         if !fleet.has_labels() || opinions.iter().all(|opinion| opinion.vote != Vote::Fail) {

@@ -11,6 +11,7 @@
 use quorate_proto::Micros;
 
 use super::{
+    domains::Lack,
     eligibility::Fleet,
     monitor::{Ballot, Lane, Monitor},
 };
@@ -55,7 +56,7 @@ pub(super) struct Crossing {
     /// When enough of them failed.
     pub(super) at: Moment,
     /// Where the evidence starts.
-    first: Moment,
+    pub(super) first: Moment,
 }
 
 impl Monitor {
@@ -147,14 +148,14 @@ impl Monitor {
         &mut self,
         tally: &Tally,
         opinions: &[Opinion],
-        fleet: &Fleet,
+        lack: impl FnOnce(&Self) -> Option<Lack>,
         at: Moment,
     ) {
         let mut quorum = tally.failing >= self.policy.needed(tally.eligible);
         let mut majority = tally.failing >= policy::majority(tally.eligible);
         self.lack = None;
         if quorum || majority {
-            self.lack = self.lacks_domains(fleet, opinions, at);
+            self.lack = lack(self);
         }
         self.lack_told &= self.lack.is_some();
         if self.lack.is_some() {

@@ -1,6 +1,6 @@
 //! What is remembered of one monitor: its policy, every region's latest checks, and where its verdict stands.
 
-use quorate_proto::{Micros, MonitorId, Region};
+use quorate_proto::{BootEpoch, Micros, MonitorId, Region, Sequence};
 
 use super::{
     canary::{Canaries, RegionCanary},
@@ -76,10 +76,12 @@ pub(super) struct Ballot {
     pub(super) run_started: Moment,
     /// Checks of the run.
     pub(super) run_checks: u16,
+    /// The unit in which the run begins.
+    pub(super) run_first: (BootEpoch, Sequence),
     pub(super) source: Source,
     /// How the agent's checks of this monitor compare with the others'.
     pub(super) mark: Mark,
-    revision: u64,
+    pub(super) revision: u64,
 }
 
 impl Monitor {
@@ -198,6 +200,7 @@ impl Monitor {
             took: ended.since(started),
             run_started: started.max(proven),
             run_checks: counts,
+            run_first: (observation.source.epoch, observation.source.sequence),
             source: observation.source,
             mark: Mark::default(),
             revision: observation.revision,
@@ -220,6 +223,7 @@ impl Monitor {
                     }
                 } else if started < standing.ended.after(stale_after) {
                     ballot.run_started = standing.run_started;
+                    ballot.run_first = standing.run_first;
                     ballot.run_checks = standing.run_checks.saturating_add(counts);
                     // More of the same moves nothing but the end of the vote, further away.
                     let is_fresh = at < standing.ended.after(stale_after);
@@ -272,7 +276,7 @@ impl Ballot {
 }
 
 impl Lane {
-    fn new(region: Region, id: RegionId, at: Moment) -> Self {
+    pub(super) fn new(region: Region, id: RegionId, at: Moment) -> Self {
         Self {
             region,
             id,

@@ -5,11 +5,15 @@ mod absences;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod compared;
+#[cfg(test)]
 mod domains;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
