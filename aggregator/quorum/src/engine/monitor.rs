@@ -218,7 +218,8 @@ impl Monitor {
                 if standing.finding != ballot.finding {
                     // Two checks may overlap: what the earlier one ended with held until its end.
                     ballot.run_started = started.max(standing.ended).max(proven);
-                    if ballot.finding == Finding::Failed && lane.asked.is_none() {
+                    let may_vote = fleet.is_eligible(agent, self.policy.revision, at);
+                    if ballot.finding == Finding::Failed && lane.asked.is_none() && may_vote {
                         self.asking.reopen();
                     }
                 } else if started < standing.ended.after(stale_after) {

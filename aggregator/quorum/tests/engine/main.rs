@@ -9,6 +9,8 @@ mod compared;
 #[cfg(test)]
 mod domains;
 #[cfg(test)]
+mod outliers;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recovery;
