@@ -157,7 +157,7 @@
 //! # Rooms left
 //! A digest for flapping goes behind [`Effect::Changed`]: every change passes through one function (`turn`). Self-doubt of
 //! one region and verdicts on many monitors at once need the fleet's view: `engine/eligibility.rs` knows every agent
-//! and what it watches. Other domains than regions would count in `engine/evidence.rs`, where votes are counted.
+//! and what it watches.
 
 mod effect;
 mod engine;

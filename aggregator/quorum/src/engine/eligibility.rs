@@ -68,6 +68,7 @@ pub(super) struct Heard {
 
 impl Fleet {
     /// The place of an agent, new where it was not heard of.
+    #[inline]
     pub(super) fn agent(&mut self, key: AgentKey) -> AgentId {
         let next = AgentId(u32::try_from(self.agents.len()).unwrap_or(u32::MAX));
         let id = *self.agent_ids.entry(key).or_insert(next);

@@ -186,7 +186,11 @@ impl Monitor {
         let Some(index) = self.lanes.iter().position(|lane| lane.region == observation.region) else {
             return false;
         };
-        let mark = self.judge(index, observation, agent, fleet, at);
+        let latest =
+            self.lanes.get(index).and_then(|lane| lane.ballots.iter().find(|one| one.agent == agent));
+        let mark = latest
+            .filter(|latest| !(self.is_quiet && latest.is_routine()))
+            .and_then(|latest| self.judge(index, latest, observation, fleet, at));
         let Some(lane) = self.lanes.get_mut(index) else { return false };
 
         let proven =

@@ -82,25 +82,21 @@ struct Count {
 }
 
 impl Monitor {
-    /// Judges the latest check of an agent, now that its next has come; gives the agent's mark of the monitor. Nothing
-    /// where there is nothing to be learnt.
+    /// Judges the latest check of an agent of a lane, now that its next has come; gives the agent's mark of the monitor.
+    /// Nothing where there is nothing to be learnt.
     pub(super) fn judge(
         &self,
         index: usize,
+        latest: &Ballot,
         next: &Observation,
-        agent: AgentId,
         fleet: &Fleet,
         at: Moment,
     ) -> Option<Mark> {
-        let lane = self.lanes.get(index)?;
-        let latest = lane.ballots.iter().find(|ballot| ballot.agent == agent)?;
-        let is_routine =
-            self.is_quiet && latest.finding == Finding::Passed && latest.mark == Mark::of(Word::Passes);
         let is_next = latest.ended <= next.ended && latest.source != next.source;
-        if is_routine || !is_next || latest.finding == Finding::AgentsOwnFault {
+        if !is_next || latest.finding == Finding::AgentsOwnFault {
             return None;
         }
-        match fleet.may_vote(agent, self.policy.revision, at) {
+        match fleet.may_vote(latest.agent, self.policy.revision, at) {
             Ok(()) | Err(Abstention::Outlier) => {}
             // What it doubts itself, nobody else need.
             Err(_) => return None,
@@ -186,6 +182,13 @@ impl Monitor {
             let mark = std::mem::take(&mut ballot.mark);
             fleet.note(ballot.agent, self.target, mark, Mark::default(), at);
         }
+    }
+}
+
+impl Ballot {
+    /// Whether it passes as all did before, so that where nothing fails there is nothing to judge.
+    pub(super) fn is_routine(&self) -> bool {
+        self.finding == Finding::Passed && self.mark == Mark::of(Word::Passes)
     }
 }
 
