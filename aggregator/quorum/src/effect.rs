@@ -29,6 +29,13 @@ pub enum Effect {
         /// From then until a quorum was connected again.
         took: Micros,
     },
+    /// A failure of a monitor is being confirmed, or is not any more. Nobody is told; pages of others may wait for it.
+    Suspected {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// Whether it is.
+        suspect: bool,
+    },
     /// Enough regions fail to make a monitor that is partial down, and they are of too few domains: it stays partial.
     /// Told once, as a change from partial to partial.
     Withheld(Box<VerdictChange>),

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region};
 
-pub use self::judge::{Judgement, judge};
+pub use self::judge::{Judgement, judge, run_of};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, Heard, RegionId},
@@ -323,6 +323,10 @@ impl Hall {
             effects.push(Effect::Withheld(Box::new(VerdictChange { from: monitor.verdict, ..told })));
         }
 
+        if monitor.suspect != monitor.suspect_told {
+            monitor.suspect_told = monitor.suspect;
+            effects.push(Effect::Suspected { monitor: id.clone(), suspect: monitor.suspect });
+        }
         effects.extend(monitor.ask(id, &tally, &opinions, self, at));
         let due = monitor.look_again_at(&tally, &opinions, at);
         self.agenda.enter_monitor(due, id, &mut monitor.entered);

@@ -235,6 +235,11 @@ impl Policy {
         self.regions.len() == 1
     }
 
+    /// Rule 5: with fewer voters nothing is observed.
+    pub(crate) fn voters_min(&self) -> u16 {
+        if self.is_single() { 1 } else { 2 }
+    }
+
     /// The fast rule in words, as it applies when every configured region has a vote: `4 of 5 regions for 11s`.
     pub fn describe(&self) -> String {
         let regions = u16::try_from(self.regions.len()).unwrap_or(u16::MAX);

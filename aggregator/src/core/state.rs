@@ -171,6 +171,7 @@ impl Core {
                 quorate_quorum::Effect::OutlierOver { outlier, until } => {
                     self.outlier_over(&outlier, until, now);
                 }
+                quorate_quorum::Effect::Suspected { .. } => {}
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct Monitor {
     pub(super) target: TargetId,
     /// Some region fails, and it is not yet known whether that is a blip.
     pub(super) suspect: bool,
+    /// What of that was last given out.
+    pub(super) suspect_told: bool,
     /// When the latest suspicion began.
     pub(super) suspected_at: Option<Moment>,
     pub(super) asking: Asking,
@@ -98,6 +100,7 @@ impl Monitor {
             lack_told: false,
             target,
             suspect: false,
+            suspect_told: false,
             suspected_at: None,
             asking: Asking::default(),
             canaries: Canaries::default(),

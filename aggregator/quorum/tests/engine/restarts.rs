@@ -150,11 +150,9 @@ impl World {
         let later = || self.effects.iter().filter(|(at, _)| *at >= since);
         let verdict = |(_, effect): &(u64, Effect)| match effect {
             Effect::Changed(change) => Some(change.to),
-            Effect::Confirm { .. }
-            | Effect::Restarted { .. }
-            | Effect::Withheld(_)
-            | Effect::Outlier(_)
-            | Effect::OutlierOver { .. } => None,
+            Effect::Confirm { .. } | Effect::Restarted { .. } => None,
+            Effect::Suspected { .. } => None,
+            Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => None,
         };
         let restarts = later().filter(|(_, effect)| matches!(effect, Effect::Restarted { .. })).count();
         (later().filter_map(verdict).collect(), restarts)
@@ -282,11 +280,9 @@ proptest! {
         world.run(begins + 60 * SECOND);
         let down = world.effects.iter().find_map(|(at, effect)| match effect {
             Effect::Changed(change) if change.to == Verdict::Down => Some(*at),
-            Effect::Changed(_) | Effect::Confirm { .. }
-            | Effect::Restarted { .. }
-            | Effect::Withheld(_)
-            | Effect::Outlier(_)
-            | Effect::OutlierOver { .. } => None,
+            Effect::Changed(_) | Effect::Confirm { .. } | Effect::Restarted { .. } => None,
+            Effect::Suspected { .. } => None,
+            Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => None,
         });
         prop_assert_eq!(down, Some(begins + 30 * SECOND), "{:?}", world.effects);
         prop_assert_eq!(world.told(begins), (vec![Verdict::Down], 0));

@@ -51,7 +51,8 @@ pub(crate) fn run(script: &str) -> (String, Vec<Effect>, Engine) {
     for effect in &runner.effects {
         judge_again(effect);
     }
-    let words = runner.effects.iter().map(words).collect::<Vec<_>>().join("\n");
+    let told = runner.effects.iter().filter(|effect| !matches!(effect, Effect::Suspected { .. }));
+    let words = told.map(words).collect::<Vec<_>>().join("\n");
     (words, runner.effects, runner.engine)
 }
 
@@ -290,6 +291,7 @@ fn words(effect: &Effect) -> String {
         Effect::OutlierOver { outlier, until } => {
             return format!("{} no outlier {}", at(*until), named(outlier));
         }
+        Effect::Suspected { monitor, suspect } => return format!("suspected {monitor}: {suspect}"),
     };
     let rule = match change.rule {
         Rule::FastQuorum { failing, eligible, needed, span, span_needed } => {
