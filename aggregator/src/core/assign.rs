@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Config, Monitor},
+    decide,
     model::{Dispatch, QualityKept},
     store::{Change, MonitorForm, StoredVerdict},
 };
@@ -69,6 +70,7 @@ impl Core {
         if controls_changed {
             self.give_controls_to_all();
         }
+        self.warn_of_domains();
     }
 
     /// Gives every connected agent what it lacks.
@@ -243,6 +245,9 @@ impl Core {
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
             restart_budget: monitor.restart_budget,
+            domains: monitor.domains.labels.clone(),
+            min_domains: monitor.domains.min,
+            target: decide::target(&monitor.spec.url),
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
             ..Policy::new(
                 monitor.regions.iter().cloned().collect(),
