@@ -120,6 +120,7 @@
 mod effect;
 mod engine;
 mod event;
+mod forecast;
 mod grounds;
 pub mod paging;
 mod policy;
@@ -129,6 +130,7 @@ mod verdict;
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, Judgement, MonitorState, RegionState, judge};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
+pub use forecast::{Forecast, PageTime, PathQuality};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
