@@ -21,7 +21,7 @@
 //!   stayed so for the rest. `S` is the time after which the first failure is settled, and starts no evidence any more:
 //!   the span of the fast rule.
 //!
-//! It is meant to err upwards; `tests/system/years.rs` holds it against the simulation.
+//! It is an approximation: `tests/system/years.rs` holds it against the simulation, within a factor of three either way.
 //!
 //! # Time to page
 //! The phases of `m` regions are staggered, so that a total outage is seen within `T / m`, in the mean after half of that. A

@@ -166,6 +166,7 @@ impl Core {
                 quorate_quorum::Effect::Restarted { monitor, regions, began: _, took } => {
                     self.restarted(&monitor, &regions, took, now);
                 }
+                quorate_quorum::Effect::Suspected { .. } => {}
             }
         }
     }
