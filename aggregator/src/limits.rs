@@ -585,3 +585,8 @@ pub const UPTIME_ROLLUPS_MAX: u32 = 31 * 24 * REGIONS_MAX as u32;
 
 /// Maintenance that the core remembers, the latest to end: what may be on, planned, or shown as just over.
 pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
+
+// --- looking back
+
+/// Results of one monitor that are replayed at most: a month of ten regions at 15 s, and about 200 MB in memory.
+pub const PAST_CHECKS_MAX: usize = 2_000_000;

@@ -123,6 +123,7 @@ mod event;
 mod forecast;
 mod grounds;
 pub mod paging;
+mod paths;
 mod policy;
 pub mod uptime;
 mod verdict;
@@ -133,6 +134,7 @@ pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation
 pub use forecast::{Forecast, PageTime, PathQuality};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
+pub use paths::Paths;
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
 pub use verdict::{Abstention, Verdict, Vote};
 
