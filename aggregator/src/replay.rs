@@ -126,7 +126,7 @@ impl<'a> Player<'a> {
             }
             Happening::Heartbeat { agent, region } => {
                 let region = region.clone();
-                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 0, sick: false }), at);
+                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 0, sick: None }), at);
             }
         }
     }

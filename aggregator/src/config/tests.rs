@@ -7,6 +7,8 @@ use quorate_quorum::{Quorum, Sensitivity};
 
 use super::*;
 
+/// What agents look at to see whether they are the fault themselves.
+mod controls;
 /// What is said on a connection: steps, presets, canaries.
 mod saying;
 /// How a monitor shows who it is, and which way it goes.

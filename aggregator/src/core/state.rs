@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{
     assign::Assignments,
+    doubts::Doubted,
     effect::{Effect, Input, Now},
     enrol::Enrolment,
     ledger::Ledger,
@@ -79,6 +80,7 @@ pub(super) struct Agent {
     pub(super) seen_at: Option<Moment>,
     pub(super) software: Option<String>,
     pub(super) health: Option<Health>,
+    pub(super) doubted: Doubted,
 }
 
 /// The connection of an agent.
