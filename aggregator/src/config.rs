@@ -43,6 +43,7 @@ use toml::de::DeTable;
 pub use domains::Domains;
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
+pub(crate) use nearest::nearest;
 pub use server::REGION_LOCAL;
 
 use crate::{

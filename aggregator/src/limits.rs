@@ -591,6 +591,11 @@ pub const UPTIME_ROLLUPS_MAX: u32 = 31 * 24 * REGIONS_MAX as u32;
 /// Maintenance that the core remembers, the latest to end: what may be on, planned, or shown as just over.
 pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
 
+// --- looking back
+
+/// Results of one monitor that are replayed at most: a month of ten regions at 15 s, and about 200 MB in memory.
+pub const PAST_CHECKS_MAX: usize = 2_000_000;
+
 // --- evidence
 
 /// Units of one agent's run that a decision refers to, besides the one in which the run begins: ten a second, as 1,000

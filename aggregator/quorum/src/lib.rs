@@ -171,8 +171,10 @@
 mod effect;
 mod engine;
 mod event;
+mod forecast;
 mod grounds;
 pub mod paging;
+mod paths;
 mod policy;
 pub mod quality;
 pub mod uptime;
@@ -181,8 +183,10 @@ mod verdict;
 pub use effect::{Contradiction, CountedVote, Effect, Outlier, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
+pub use forecast::{Forecast, PageTime, PathQuality};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved, Spread};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
+pub use paths::Paths;
 pub use policy::{
     CONFIRM_FOR_MAX, DOMAIN_LABELS, MIN_DOMAINS, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS,
     Sensitivity,
