@@ -4,8 +4,13 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -14,11 +19,11 @@ use quorate_tests::{
     cluster::{Cluster, Plan, REGIONS, monitor, webhook},
     network::Namespace,
     process::{Process, binary},
-    receiver::{Behaviour, Receiver},
+    receiver::{Behaviour, Hit, Receiver},
     requirement::{Requirement, available},
     servers,
 };
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 /// The doubts of a region's agent, as the API has them.
@@ -49,23 +54,35 @@ fn failures(cluster: &Cluster, region: &str) -> Result<Vec<String>> {
     Ok(failures.filter_map(|item| item["failure"].as_str().map(str::to_owned)).collect())
 }
 
-/// Takes nearly all CPU time from a process for as long as this lives: it runs only where nobody else wants to, on one CPU
-/// with somebody who always does.
+/// Takes nine tenths of the CPU time from a process for as long as this lives, as the quota of a control group does: it runs
+/// for a tenth of each second, and stands still for the rest.
 struct Starvation {
-    _eaters: Vec<Process>,
+    is_over: Arc<AtomicBool>,
+    throttle: Option<JoinHandle<()>>,
 }
 
 impl Starvation {
-    fn of(process: &Process, folder: &Path) -> Result<Self> {
-        let pid = process.pid()?.as_raw_nonzero().to_string();
-        run(&["taskset", "--all-tasks", "--cpu-list", "--pid", "0", &pid])?;
-        run(&["chrt", "--all-tasks", "--idle", "--pid", "0", &pid])?;
-        let eat = |number: usize| {
-            let mut command = Command::new("taskset");
-            command.args(["--cpu-list", "0", "nice", "-n", "5", "sh", "-c", "while :; do :; done"]);
-            Process::start(&format!("eater-{number}"), folder, &mut command)
-        };
-        Ok(Self { _eaters: (0..4).map(eat).collect::<Result<_>>()? })
+    fn of(process: &Process) -> Result<Self> {
+        let (pid, is_over) = (process.pid()?, Arc::new(AtomicBool::new(false)));
+        let seen = Arc::clone(&is_over);
+        let throttle = thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                for (signal, millis) in [(Signal::STOP, 900), (Signal::CONT, 100)] {
+                    drop(kill_process(pid, signal));
+                    thread::sleep(Duration::from_millis(millis));
+                }
+            }
+        });
+        Ok(Self { is_over, throttle: Some(throttle) })
+    }
+}
+
+impl Drop for Starvation {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(throttle) = self.throttle.take() {
+            drop(throttle.join());
+        }
     }
 }
 
@@ -91,12 +108,12 @@ fn with_one_starved_agent_of_five_nobody_is_paged_and_an_outage_is_found() -> Re
     cluster.wait_until_up("chat", 60.0);
 
     let begun = Stopwatch::start();
-    let starvation = Starvation::of(&cluster.agents[0], folder.path())?;
+    let starvation = Starvation::of(&cluster.agents[0])?;
     clock::wait_for("the starved agent to doubt itself, or to fall silent", 60.0, || {
         (cluster.votes("chat", "abstain")? >= 1).then_some(())
     });
     println!("MEASURED a starved agent: from the starvation to its abstention {:.1} s", begun.seconds());
-    clock::holds_for("nobody is paged for a starved agent", 30.0, || receiver.hits().is_empty());
+    clock::holds_for("nobody is paged for a starved agent", 30.0, || !is_paged(&receiver));
 
     let fault = Stopwatch::start();
     server.kill()?;
@@ -124,15 +141,15 @@ fn an_agent_that_was_stopped_says_so_and_its_timeouts_do_not_count() -> Result<(
     // With checks this frequent, one is under way at any stop.
     let mut tables = webhook("hook", &receiver.url());
     tables += &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "1s", "1s");
-    for number in 0..30 {
+    for number in 0..8 {
         tables += &monitor(&format!("load-{number}"), &format!("ws://127.0.0.1:{port}/"), "1s", "1s");
     }
     let cluster = Cluster::start(&Plan { tables, ..Plan::default() })?;
     cluster.wait_until_up("chat", 60.0);
 
-    for seconds in [2, 3, 5] {
+    for seconds in [3, 4, 6] {
         cluster.agents[1].signal(Signal::STOP)?;
-        std::thread::sleep(std::time::Duration::from_secs(seconds));
+        thread::sleep(Duration::from_secs(seconds));
         cluster.agents[1].signal(Signal::CONT)?;
         wait_for_doubt(&cluster, REGIONS[1], "event_loop_late", 30.0);
     }
@@ -146,8 +163,15 @@ fn an_agent_that_was_stopped_says_so_and_its_timeouts_do_not_count() -> Result<(
         doubts(&cluster, REGIONS[1])?.is_empty().then_some(())
     });
     println!("MEASURED from the last stop to the end of the doubt {:.1} s", recovering.seconds());
-    assert!(receiver.hits().is_empty(), "{:#?}", receiver.hits());
+    assert!(!is_paged(&receiver), "{:#?}", receiver.hits());
     Ok(())
+}
+
+/// Whether anybody was told that something is down. That nobody watches is something else, and may be true on a machine that
+/// is busy with other tests.
+fn is_paged(receiver: &Receiver) -> bool {
+    let is_down = |hit: &Hit| hit.event().starts_with("incident") && hit.incident("/verdict") == "down";
+    receiver.hits().iter().any(is_down)
 }
 
 #[test]
@@ -208,16 +232,13 @@ fn agents_name_what_is_wrong_with_their_disk_descriptors_and_network() -> Result
         (cluster.votes("chat", "ok")? >= 2).then_some(())
     });
     cluster.aggregator.signal(Signal::STOP)?;
-    std::thread::sleep(std::time::Duration::from_secs(8));
+    thread::sleep(Duration::from_secs(8));
     cluster.aggregator.signal(Signal::CONT)?;
     wait_for_doubt(&cluster, REGIONS[1], "spool_failing", 90.0);
     let listed = cluster.quorate(&["agents", "list"])?;
     for words in ["Make room on the disk", "Raise its limit of open files"] {
         assert!(listed.contains(words), "{listed}");
     }
-    let paged = |hit: &quorate_tests::receiver::Hit| {
-        hit.event().starts_with("incident") && hit.incident("/verdict") == "down"
-    };
-    assert!(!receiver.hits().iter().any(paged), "{:#?}", receiver.hits());
+    assert!(!is_paged(&receiver), "{:#?}", receiver.hits());
     Ok(())
 }
