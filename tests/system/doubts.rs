@@ -68,7 +68,7 @@ impl Starvation {
         let throttle = thread::spawn(move || {
             while !seen.load(Ordering::Relaxed) {
                 for (signal, millis) in [(Signal::STOP, 900), (Signal::CONT, 100)] {
-                    drop(kill_process(pid, signal));
+                    let _ = kill_process(pid, signal);
                     thread::sleep(Duration::from_millis(millis));
                 }
             }
