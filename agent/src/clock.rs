@@ -22,18 +22,30 @@ impl Tick {
 
 /// Reads the clock that measures spans (`CLOCK_BOOTTIME`; a result's age must count a suspended hour).
 pub fn tick() -> Tick {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = crate::simulation::now() {
+        return now.tick;
+    }
     let time = clock_gettime(ClockId::Boottime);
     Tick(Micros(micros(time.tv_sec, time.tv_nsec)))
 }
 
 /// Reads the clock that stands still in suspend (`CLOCK_MONOTONIC`), to see by how much the other one went on.
 pub fn awake() -> Tick {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = crate::simulation::now() {
+        return now.tick;
+    }
     let time = clock_gettime(ClockId::Monotonic);
     Tick(Micros(micros(time.tv_sec, time.tv_nsec)))
 }
 
 /// Reads the wall clock. For people; decides nothing.
 pub fn wall() -> WallMicros {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = crate::simulation::now() {
+        return now.wall;
+    }
     let time = clock_gettime(ClockId::Realtime);
     WallMicros(i64::try_from(micros(time.tv_sec, time.tv_nsec)).unwrap_or(i64::MAX))
 }

@@ -19,6 +19,8 @@ pub mod probe;
 pub mod run;
 pub mod schedule;
 pub mod sign;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod spool;
 pub mod state;
 pub mod uplink;

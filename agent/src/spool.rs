@@ -16,6 +16,8 @@ mod disk;
 mod queue;
 mod recover;
 mod segment;
+#[cfg(feature = "simulation")]
+mod simulated;
 #[cfg(test)]
 mod tests;
 
@@ -126,6 +128,9 @@ struct Shared {
     settled: Notify,
     /// Told to the disk: there may be work.
     work: Condvar,
+    /// The same to a simulated one.
+    #[cfg(feature = "simulation")]
+    work_simulated: Notify,
 }
 
 /// Opens the spool, reads what an earlier start left in it, and starts the disk's thread. Blocks while it reads.
@@ -142,17 +147,30 @@ pub fn open(options: Options) -> Result<(Spool, Parcels), SpoolError> {
         arrived: Notify::new(),
         settled: Notify::new(),
         work: Condvar::new(),
+        #[cfg(feature = "simulation")]
+        work_simulated: Notify::new(),
     });
     let disk = Disk::new(Arc::clone(&shared), folder, bytes_max, next_segment);
     let (end, ended) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("spool".into())
-        .spawn(move || {
-            disk.run();
-            let _ = end.send(());
-        })
-        .map_err(SpoolError::Thread)?;
+    start(disk, end).map_err(SpoolError::Thread)?;
     Ok((Spool { shared: Arc::clone(&shared), ended: Some(ended) }, Parcels { shared }))
+}
+
+/// Gives the disk a thread.
+fn start(disk: Disk, end: oneshot::Sender<()>) -> io::Result<()> {
+    #[cfg(feature = "simulation")]
+    if crate::simulation::world().is_some() {
+        tokio::spawn(async move {
+            disk.run_simulated().await;
+            let _ = end.send(());
+        });
+        return Ok(());
+    }
+    let work = move || {
+        disk.run();
+        let _ = end.send(());
+    };
+    std::thread::Builder::new().name("spool".into()).spawn(work).map(drop)
 }
 
 impl Spool {
@@ -160,7 +178,7 @@ impl Spool {
     pub fn push(&self, unit: &SignedUnit, results: u32, signed_at: Tick) {
         self.shared.lock().push(unit, results, signed_at);
         self.shared.arrived.notify_one();
-        self.shared.work.notify_one();
+        self.shared.wake_disk();
     }
 
     /// How full it is.
@@ -206,7 +224,7 @@ impl Parcels {
             match next {
                 Next::Parcel(parcel) => return parcel,
                 Next::OnDisk => {
-                    self.shared.work.notify_one();
+                    self.shared.wake_disk();
                     self.shared.arrived.notified().await;
                 }
                 Next::Nothing => self.shared.arrived.notified().await,
@@ -228,7 +246,7 @@ impl Parcels {
         self.shared.lock().settle((epoch, sequence), verdict, clock::tick());
         self.shared.arrived.notify_one();
         self.shared.settled.notify_waiters();
-        self.shared.work.notify_one();
+        self.shared.wake_disk();
     }
 }
 
@@ -250,7 +268,13 @@ impl Shared {
 
     fn close(&self) {
         self.lock().closing = true;
+        self.wake_disk();
+    }
+
+    fn wake_disk(&self) {
         self.work.notify_one();
+        #[cfg(feature = "simulation")]
+        self.work_simulated.notify_one();
     }
 }
 

@@ -36,6 +36,10 @@ pub use self::{
 };
 use crate::{clock, limits, spool::Parcels};
 
+/// A simulated UDP socket.
+#[cfg(feature = "simulation")]
+pub type Datagrams = Arc<dyn quinn::AsyncUdpSocket>;
+
 /// What the stage needs.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -16,6 +16,10 @@ static START: LazyLock<(Instant, u64)> = LazyLock::new(|| {
 
 /// Reads the steady clock: the wall clock at the first reading of this process, and monotonic from there.
 pub fn now() -> Moment {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = quorate_agent::simulation::now() {
+        return Moment(u64::try_from(now.wall.0).unwrap_or(0));
+    }
     let (start, wall_at_start) = &*START;
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     let elapsed = start.elapsed();
@@ -24,6 +28,10 @@ pub fn now() -> Moment {
 
 /// Reads the wall clock. For people; decides nothing.
 pub fn wall() -> WallMicros {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = quorate_agent::simulation::now() {
+        return now.wall;
+    }
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     let wall = SystemTime::now();
     let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -30,6 +30,7 @@ mod storage;
 mod tests;
 pub mod token;
 mod units;
+mod uptime;
 mod verdicts;
 
 pub use run::{Options, run};

@@ -31,6 +31,7 @@ use quorate_proto::{AggregatorKey, SigningKey};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::socket::Bound;
 pub use self::{
     counts::{Counts, Reading},
     socket::{Listener, bind},

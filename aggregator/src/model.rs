@@ -6,10 +6,12 @@
 pub mod agent;
 pub mod alert;
 pub mod event;
+pub mod evidence;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod incident;
 pub mod intake;
+pub mod maintenance;
 pub mod rfc3339;
 pub mod said;
 pub mod secret;
@@ -18,8 +20,10 @@ pub mod view;
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
 pub use event::{EventKind, MonitorEvent, Severity};
+pub use evidence::{DecisionRecord, Evidence, StoredUnit, UnitSpan};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
+pub use maintenance::{Maintenance, MaintenanceOrigin};
 pub use said::{CertificateSaid, IdleSaid, Said};
 pub use secret::Secret;
 pub use view::{AgentView, CanaryView, Counts, MonitorView, RegionView, Snapshot, StorageState};

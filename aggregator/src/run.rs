@@ -31,12 +31,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    key::KeyFileError,
+    key::{KeyFileError, existing_key},
     local::{LocalAgentError, LocalAgents},
 };
 use crate::{
+    clock,
     config::Config,
     core::{self, ForeignKey, TokenError, token},
+    evidence::EvidenceFile,
     ingest::{self, IngestError},
     limits,
     model::{Admin, AdminError, AgentRecord, Intake, Roster, Snapshot},
@@ -135,12 +137,12 @@ impl Aggregator {
     pub async fn start(options: Options) -> Result<Running, StartError> {
         let Options { config, watched } = options;
         let data = config.server.data.clone();
-        let (store, reader, recovered) = spawn_blocking(move || Store::open(&data)).await??;
+        let (store, reader, recovered) = aside(move || Store::open(&data)).await??;
         let ground = match Ground::lay(&config, &store, &recovered).await {
             Ok(ground) => ground,
             Err(error) => {
                 // Its thread has the folder's lock, and whoever mends the matter starts again at once.
-                spawn_blocking(move || store.close()).await?;
+                aside(move || store.close()).await?;
                 return Err(error);
             }
         };
@@ -155,6 +157,7 @@ impl Aggregator {
         let core = spawn_core(&config, present, quic_addr, (store, recovered), &wires, intake_end, dispatch);
         let notify = spawn_notify(&config, dispatch_end, intake.clone());
         let counts = Arc::new(ingest::Counts::default());
+        let sealing = Arc::clone(&key);
         let door = |cancel| ingest::Options {
             listener,
             key,
@@ -165,7 +168,7 @@ impl Aggregator {
         };
         let mut entrances = vec![
             spawn_ingest(door),
-            spawn_publish(http, &wires, reader, intake.clone(), Arc::clone(&counts)),
+            spawn_publish(http, &wires, (reader, sealing), intake.clone(), Arc::clone(&counts)),
         ];
         entrances.extend(watched.map(|path| {
             let (intake, page) = (intake.clone(), Arc::clone(&wires.page));
@@ -252,6 +255,15 @@ impl Running {
         core.stop().await;
         tracing::info!("stopped");
     }
+}
+
+/// Does what may wait for a disk away from the event loop; in a simulation, which has one thread, in place.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    #[cfg(feature = "simulation")]
+    if quorate_agent::simulation::world().is_some() {
+        return Ok(work());
+    }
+    spawn_blocking(work).await
 }
 
 /// What a start needs beside the store, and what may fail of it.
@@ -343,7 +355,7 @@ fn spawn_ingest(options: impl FnOnce(CancellationToken) -> ingest::Options) -> S
 fn spawn_publish(
     listener: TcpListener,
     wires: &Wires,
-    reader: Reader,
+    (reader, key): (Reader, Arc<SigningKey>),
     intake: mpsc::Sender<Intake>,
     counts: Arc<ingest::Counts>,
 ) -> Stage {
@@ -352,6 +364,10 @@ fn spawn_publish(
         page: Arc::clone(&wires.page),
         reader,
         intake,
+        aggregator: key.aggregator_key(),
+        sealer: Arc::new(move |dossier| {
+            EvidenceFile::of(dossier, key.aggregator_key(), clock::wall()).sealed(&key)
+        }),
         further_metrics: Arc::new(move || door_metrics::families(&counts.read())),
     };
     Stage::spawn("publish", move |cancel| publish::run(publish::Options { listener }, sources, cancel))

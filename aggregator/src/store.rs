@@ -19,8 +19,8 @@ pub mod writer;
 pub use commit::{BatchFacts, Change, Commit, CommitError, EntryFacts, MonitorForm, StoredTls, UnitRows};
 pub use open::OpenError;
 pub use reader::{
-    AddressRow, CanaryRow, Cursor, IdleTimeoutRow, Paged, PhasesMs, Reader, ResultRow, RoundTripsMs,
-    StoreError,
+    AddressRow, CanaryRow, Cursor, Dossier, Grain, IdleTimeoutRow, Meant, Paged, PhasesMs, Reader, ResultRow,
+    Rollup, RoundTripsMs, StoreError,
 };
 pub use recover::{Recovered, StoredVerdict};
 pub use writer::Retention;
@@ -42,6 +42,9 @@ use crate::limits;
 pub struct Store {
     jobs: SyncSender<Job>,
     thread: JoinHandle<()>,
+    /// In a simulation a task writes, and the thread has nothing to do.
+    #[cfg(feature = "simulation")]
+    simulated: Option<tokio::sync::mpsc::Sender<Job>>,
 }
 
 impl Store {
@@ -64,16 +67,34 @@ impl Store {
         let reader = Reader::open(&opened.file).map_err(refused)?;
         let writer = Writer { connection: opened.connection, retention, _lock: opened.lock };
         let (jobs, queue) = sync_channel(limits::COMMITS_QUEUED_MAX);
+        #[cfg(feature = "simulation")]
+        if quorate_agent::simulation::world().is_some() {
+            let (simulated, queue) = tokio::sync::mpsc::channel(limits::COMMITS_QUEUED_MAX);
+            tokio::spawn(writer.run_simulated(folder.to_owned(), queue));
+            let thread = std::thread::spawn(|| {});
+            return Ok((Self { jobs, thread, simulated: Some(simulated) }, reader, recovered));
+        }
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|error| OpenError::Folder { path: folder.to_owned(), error })?;
-        Ok((Self { jobs, thread }, reader, recovered))
+        let store = Self {
+            jobs,
+            thread,
+            #[cfg(feature = "simulation")]
+            simulated: None,
+        };
+        Ok((store, reader, recovered))
     }
 
     /// Hands a commit to the writer. The answer comes when it is on the disk, or not.
     pub fn submit(&self, commit: Commit) -> oneshot::Receiver<Result<(), CommitError>> {
         let (done, outcome) = oneshot::channel();
+        #[cfg(feature = "simulation")]
+        if let Some(simulated) = &self.simulated {
+            let _ = simulated.try_send(Job { commit, done });
+            return outcome;
+        }
         // The core has one commit on the way at a time, so that the queue cannot be full; were it, the sender would be
         // dropped, and the core would take that for a failed commit and try again.
         let _ = self.jobs.try_send(Job { commit, done });

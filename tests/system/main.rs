@@ -21,6 +21,8 @@ mod doubts;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod outages;

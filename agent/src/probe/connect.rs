@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use quorate_proto::{Failure, FailureKind, Micros, Phase, monitor::Family};
-use tokio::net::TcpStream;
 use url::Host;
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     progress::Progress,
     proxy::{self, ProxyRoute},
     route::Route,
+    tcp::Tcp,
 };
 use crate::limits;
 
@@ -36,7 +36,7 @@ impl Prober {
         route: &Route,
         to: To,
         progress: &mut Progress,
-    ) -> Result<TcpStream, Failure> {
+    ) -> Result<Tcp, Failure> {
         let addresses = match (to, self.proxy_of(route)) {
             (To::Only(address), _) => vec![address],
             (To::Any { avoid }, None) => self.server(route, avoid, progress).await?,
@@ -53,7 +53,7 @@ impl Prober {
         route: &Route,
         avoid: Option<IpAddr>,
         progress: &mut Progress,
-    ) -> Result<TcpStream, Failure> {
+    ) -> Result<Tcp, Failure> {
         progress.facts.proxy = Some(proxy.to_string());
         if let Some(address) = literal(&route.host)
             && let Err(refusal) = self.egress.check(address)

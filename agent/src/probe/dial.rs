@@ -8,14 +8,12 @@ use std::{
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quorate_proto::{Failure, Micros, Phase};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    time::timeout,
-};
+use tokio::{net::TcpSocket, time::timeout};
 
 use super::{
     classify::{self, ConnectFault},
     progress::Progress,
+    tcp::{self, Tcp},
 };
 use crate::{
     clock::{Tick, tick},
@@ -36,7 +34,7 @@ enum DialError {
 struct Attempt {
     address: SocketAddr,
     took: Micros,
-    result: Result<TcpStream, DialError>,
+    result: Result<Tcp, DialError>,
 }
 
 /// Connects to the first address that answers. Each has a head start of [`limits::ADDRESS_STAGGER`] before the next one,
@@ -45,7 +43,7 @@ pub(crate) async fn connect(
     egress: &Egress,
     addresses: Vec<SocketAddr>,
     progress: &mut Progress,
-) -> Result<TcpStream, Failure> {
+) -> Result<Tcp, Failure> {
     let mut waiting: VecDeque<_> = addresses.into_iter().take(limits::ADDRESSES_TRIED_MAX).collect();
     let mut under_way = FuturesUnordered::new();
     let mut failed = Vec::new();
@@ -80,12 +78,16 @@ async fn attempt(egress: &Egress, address: SocketAddr) -> Attempt {
 }
 
 /// The one place that opens a connection to what a monitor names.
-async fn dial(egress: &Egress, address: SocketAddr) -> Result<TcpStream, DialError> {
+async fn dial(egress: &Egress, address: SocketAddr) -> Result<Tcp, DialError> {
     egress.check(address.ip()).map_err(DialError::Blocked)?;
+    #[cfg(feature = "simulation")]
+    if let Some(connecting) = crate::simulation::connect(address) {
+        return connecting.await.map(Tcp::Simulated).map_err(DialError::Io);
+    }
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(DialError::Io)?;
     socket.set_nodelay(true).map_err(DialError::Io)?;
-    socket.connect(address).await.map_err(|error| {
+    socket.connect(address).await.map(tcp::from_system).map_err(|error| {
         let is_own = error.kind() == io::ErrorKind::NetworkUnreachable && !has_way(address);
         if is_own { DialError::NoWay } else { DialError::Io(error) }
     })

@@ -14,7 +14,7 @@ use std::{fmt, io};
 
 use data_encoding::BASE64;
 use quorate_proto::{Failure, FailureKind, Phase, limits as protocol, monitor::Proxy, outcome::DnsFault};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::io::AsyncWriteExt;
 use url::Host;
 
 use super::{
@@ -22,6 +22,7 @@ use super::{
     progress::Progress,
     quote, request,
     route::{Route, RouteError, host_and_port},
+    tcp::Tcp,
 };
 use crate::limits;
 
@@ -122,7 +123,7 @@ impl fmt::Debug for ProxyRoute {
 /// Has the proxy at the other end of a connection make a tunnel to the server. Takes as long as it takes: the caller has the
 /// deadline. Bytes that come behind the proxy's answer are the server's, and stay unread.
 pub(crate) async fn tunnel(
-    tcp: &mut TcpStream,
+    tcp: &mut Tcp,
     proxy: &ProxyRoute,
     route: &Route,
     progress: &mut Progress,
@@ -169,7 +170,7 @@ enum AnswerError {
 }
 
 /// Reads a head, and not a byte of what comes behind it: that is looked at in the socket's buffer before it is taken.
-async fn read_head(tcp: &mut TcpStream) -> Result<(Answer, String), AnswerError> {
+async fn read_head(tcp: &mut Tcp) -> Result<(Answer, String), AnswerError> {
     let mut head = Vec::new();
     let mut chunk = [0; 2048];
     loop {
@@ -199,7 +200,7 @@ async fn read_head(tcp: &mut TcpStream) -> Result<(Answer, String), AnswerError>
 }
 
 /// Takes bytes out of the socket's buffer that are there.
-async fn take(tcp: &mut TcpStream, mut count: usize) -> io::Result<()> {
+async fn take(tcp: &mut Tcp, mut count: usize) -> io::Result<()> {
     use tokio::io::AsyncReadExt as _;
     let mut chunk = [0; 2048];
     while count > 0 {

@@ -1,7 +1,44 @@
 //! What the kernel knows of a TCP connection: whether what was sent has arrived (`TCP_INFO`, tcp(7)).
 
+#[cfg(feature = "simulation")]
+mod simulated;
+
 use quorate_proto::outcome::SilentDrop;
 use tokio::net::TcpStream;
+
+#[cfg(feature = "simulation")]
+pub(crate) use self::simulated::Tcp;
+
+/// An open TCP connection.
+#[cfg(not(feature = "simulation"))]
+pub(crate) type Tcp = TcpStream;
+
+/// A connection that the system gave.
+#[cfg(not(feature = "simulation"))]
+pub(crate) fn from_system(stream: TcpStream) -> Tcp {
+    stream
+}
+
+/// A connection that the system gave.
+#[cfg(feature = "simulation")]
+pub(crate) fn from_system(stream: TcpStream) -> Tcp {
+    Tcp::System(stream)
+}
+
+/// The connection as the system knows it.
+#[cfg(not(feature = "simulation"))]
+pub(crate) fn of_system(tcp: &Tcp) -> Option<&TcpStream> {
+    Some(tcp)
+}
+
+/// The connection as the system knows it; none for a simulated one.
+#[cfg(feature = "simulation")]
+pub(crate) fn of_system(tcp: &Tcp) -> Option<&TcpStream> {
+    match tcp {
+        Tcp::System(stream) => Some(stream),
+        Tcp::Simulated(_) => None,
+    }
+}
 
 /// What the kernel knows of what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

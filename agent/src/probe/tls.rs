@@ -14,13 +14,13 @@ use rustls::{
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     TlsSeen, certificate, classify,
     progress::Progress,
     route::{TlsRoute, TlsSettings},
+    tcp::Tcp,
     turns::Turns,
 };
 
@@ -45,7 +45,7 @@ impl Tls {
     /// Shakes hands. Takes as long as it takes: the caller has the deadline.
     pub(crate) async fn handshake(
         &self,
-        tcp: TcpStream,
+        tcp: Tcp,
         route: &TlsRoute,
         progress: &mut Progress,
     ) -> Result<TlsStream<Turns>, Failure> {

@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-use super::{framing::Framing, tcp::Delivery, turns::Turns};
+use super::{
+    framing::Framing,
+    tcp::{self, Delivery, Tcp},
+    turns::Turns,
+};
 
 /// An open connection that counts what it receives, and watches the frames in it.
 pub(crate) struct Transport {
@@ -28,7 +29,7 @@ enum Stream {
 }
 
 impl Transport {
-    pub(crate) fn plain(stream: TcpStream) -> Self {
+    pub(crate) fn plain(stream: Tcp) -> Self {
         Self::over(Stream::Plain(Turns::new(stream)))
     }
 
@@ -61,10 +62,10 @@ impl Transport {
 
     /// What the kernel knows of what was sent, where it tells.
     pub(crate) fn delivery(&self) -> Option<Delivery> {
-        Delivery::of(self.tcp())
+        Delivery::of(tcp::of_system(self.tcp())?)
     }
 
-    fn tcp(&self) -> &TcpStream {
+    fn tcp(&self) -> &Tcp {
         match &self.stream {
             Stream::Plain(turns) => turns.tcp(),
             Stream::Tls(tls) => tls.get_ref().0.tcp(),

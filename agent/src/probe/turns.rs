@@ -9,17 +9,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tcp::Tcp;
+#[cfg(target_os = "linux")]
+use super::tcp::of_system;
 use crate::limits;
 
 /// An open TCP connection.
 #[derive(Debug)]
 pub(crate) struct Turns {
-    stream: TcpStream,
+    stream: Tcp,
     /// Bytes received since the rest of the agent last had its turn.
     taken: usize,
     /// Whether bytes have come since we last wrote; what we write acknowledges them.
@@ -29,12 +29,12 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Tcp) -> Self {
         Self { stream, taken: 0, unacknowledged: false, haste: limits::HASTE }
     }
 
     /// The connection itself.
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    pub(crate) fn tcp(&self) -> &Tcp {
         &self.stream
     }
 
@@ -46,7 +46,7 @@ impl Turns {
         (self.unacknowledged, self.haste) = (false, haste);
         // Without it the check is slower by a little, and as good.
         #[cfg(target_os = "linux")]
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
+        let _ = of_system(&self.stream).map(|stream| socket2::SockRef::from(stream).set_tcp_quickack(true));
     }
 }
 
@@ -96,9 +96,12 @@ impl AsyncWrite for Turns {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
-    use super::*;
+    use super::{super::tcp::from_system, *};
 
     /// One who counts is polled again while the other reads all that there is.
     #[tokio::test]
@@ -109,7 +112,7 @@ mod tests {
         const ROUNDS: usize = 4;
         // Above what one read takes, and below what the kernel holds: nobody ever waits for the network.
         server.write_all(&vec![7; ROUNDS * limits::TURN_BYTES]).await.unwrap();
-        let mut turns = Turns::new(stream);
+        let mut turns = Turns::new(from_system(stream));
         let turns_of_others = std::cell::Cell::new(0);
         let reading = async {
             let mut piece = [0; 1024];

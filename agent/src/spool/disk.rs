@@ -24,8 +24,8 @@ use crate::{
 };
 
 pub(super) struct Disk {
-    shared: Arc<Shared>,
-    folder: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    pub(super) folder: PathBuf,
     bytes_max: u64,
     segment_bytes_max: u64,
     active: Option<Active>,
@@ -43,7 +43,8 @@ struct Active {
     bytes: u64,
 }
 
-enum Job {
+/// What there is to do.
+pub(super) enum Job {
     Read(Vec<(Key, Location)>),
     Write { doomed: Vec<u64>, writes: Vec<Write> },
     Delete(Vec<u64>),
@@ -84,24 +85,29 @@ impl Disk {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.lock();
         loop {
-            let now = clock::tick();
-            if let Some(reads) = queue.reads(limits::SPOOL_GROUP_BYTES_MAX) {
-                return Job::Read(reads);
+            match self.look(&mut queue) {
+                Ok(job) => return job,
+                Err(wait) => queue = shared.wait(queue, wait),
             }
-            let closing = queue.closing;
-            let due = self.due(&queue);
-            if due.is_some_and(|due| due <= now || closing) && !self.gave_up {
-                return self.write_job(&mut queue, now);
-            }
-            let dead = self.dead(&queue);
-            if !dead.is_empty() {
-                return Job::Delete(dead);
-            }
-            if closing {
-                return Job::End;
-            }
-            queue = shared.wait(queue, due.map(|due| due.since(now)));
         }
+    }
+
+    /// What is to be done, or for how long there is nothing to do.
+    pub(super) fn look(&mut self, queue: &mut Queue) -> Result<Job, Option<Micros>> {
+        let now = clock::tick();
+        if let Some(reads) = queue.reads(limits::SPOOL_GROUP_BYTES_MAX) {
+            return Ok(Job::Read(reads));
+        }
+        let closing = queue.closing;
+        let due = self.due(queue);
+        if due.is_some_and(|due| due <= now || closing) && !self.gave_up {
+            return Ok(self.write_job(queue, now));
+        }
+        let dead = self.dead(queue);
+        if !dead.is_empty() {
+            return Ok(Job::Delete(dead));
+        }
+        if closing { Ok(Job::End) } else { Err(due.map(|due| due.since(now))) }
     }
 
     /// When something is to be written.
@@ -131,7 +137,7 @@ impl Disk {
         dead.map(|(id, _)| id).collect()
     }
 
-    fn read(&self, reads: &[(Key, Location)]) {
+    pub(super) fn read(&self, reads: &[(Key, Location)]) {
         let mut open: Option<(u64, File)> = None;
         for (key, location) in reads {
             let unit = self.read_one(&mut open, location);
@@ -164,7 +170,7 @@ impl Disk {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the record is damaged"))
     }
 
-    fn write(&mut self, doomed: &[u64], writes: &[Write]) {
+    pub(super) fn write(&mut self, doomed: &[u64], writes: &[Write]) {
         let outcome = self.append(writes);
         if let Err(error) = &outcome {
             self.failed(error);
@@ -243,7 +249,7 @@ impl Disk {
         }
     }
 
-    fn delete(&mut self, segments: &[u64]) {
+    pub(super) fn delete(&mut self, segments: &[u64]) {
         for segment in segments {
             if self.active.as_ref().is_some_and(|active| active.id == *segment) {
                 self.active = None;

@@ -177,6 +177,11 @@ fn endpoint(towards: SocketAddr) -> io::Result<Endpoint> {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
+    #[cfg(feature = "simulation")]
+    if let Some(world) = crate::simulation::world() {
+        let socket = (world.datagrams)(local)?;
+        return Endpoint::new_with_abstract_socket(seeded(&world), None, socket, Arc::new(TokioRuntime));
+    }
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
     // The system may grant less: an agent's line needs little, and a backlog is then sent more slowly.
     socket.set_recv_buffer_size(limits::UPLINK_SOCKET_BUFFER_BYTES)?;
@@ -184,6 +189,16 @@ fn endpoint(towards: SocketAddr) -> io::Result<Endpoint> {
     socket.set_nonblocking(true)?;
     socket.bind(&local.into())?;
     Endpoint::new(EndpointConfig::default(), None, UdpSocket::from(socket), Arc::new(TokioRuntime))
+}
+
+/// Connection ids and paddings that are the same in every run of a simulation.
+#[cfg(feature = "simulation")]
+fn seeded(world: &crate::simulation::World) -> EndpointConfig {
+    let mut seed = [0; 32];
+    (world.fill)(&mut seed);
+    let mut config = EndpointConfig::default();
+    config.rng_seed(Some(seed));
+    config
 }
 
 impl Line {

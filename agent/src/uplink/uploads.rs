@@ -63,6 +63,7 @@ pub(super) async fn send(connection: &Connection, parcels: &mut Parcels) -> Stop
                     // The spool would hold back newer units, too; it hears of it by the rewind that follows.
                     AckVerdict::Busy => {}
                 }
+                tracing::trace!(epoch = parcel.epoch.0, sequence = parcel.sequence.0, ?verdict, "answered");
                 if let Some(span) = flow.handle(parcel, verdict) {
                     pause = Some(Box::pin(sleep(span.into())));
                 }

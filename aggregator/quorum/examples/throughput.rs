@@ -72,6 +72,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                         Effect::Changed(_) => changes += 1,
                         Effect::Confirm { .. } => rounds += 1,
                         Effect::Restarted { .. } => {}
+                        Effect::Suspected { .. } => {}
                     }
                 }
             }

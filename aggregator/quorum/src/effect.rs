@@ -2,7 +2,7 @@
 
 use quorate_proto::{Micros, MonitorId, Region};
 
-use crate::{Moment, Source, Verdict, Vote};
+use crate::{Grounds, Moment, Source, Verdict, Vote};
 
 /// One thing to do. Effects are values: the engine has done nothing about them.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,13 @@ pub enum Effect {
         /// From then until a quorum was connected again.
         took: Micros,
     },
+    /// A failure of a monitor is being confirmed, or is not any more. Nobody is told; pages of others may wait for it.
+    Suspected {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// Whether it is.
+        suspect: bool,
+    },
 }
 
 /// A change of verdict, with all that explains it.
@@ -46,6 +53,8 @@ pub struct VerdictChange {
     pub timeline: Timeline,
     /// Every region's vote, whether it counted or not, in order of region.
     pub votes: Vec<CountedVote>,
+    /// All that it was made from, so that it can be judged again.
+    pub grounds: Grounds,
 }
 
 /// When each step towards a verdict happened.

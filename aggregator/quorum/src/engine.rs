@@ -6,6 +6,7 @@ mod confirm;
 mod decide;
 mod eligibility;
 mod evidence;
+mod judge;
 mod monitor;
 mod ration;
 mod recovery;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region};
 
+pub use self::judge::{Judgement, judge, run_of};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, RegionId},
@@ -269,9 +271,19 @@ impl Hall {
             monitor.settle(&tally, &opinions, at);
             monitor.follow_suspicion(&opinions, at);
             let Some((verdict, rule)) = monitor.verdict_due(&tally, &opinions, at) else { break };
-            effects.push(Effect::Changed(Box::new(monitor.turn(id, verdict, rule, &opinions, at))));
+            effects.push(Effect::Changed(Box::new(monitor.turn(
+                id,
+                (verdict, rule),
+                &opinions,
+                &self.fleet,
+                at,
+            ))));
         }
 
+        if monitor.suspect != monitor.suspect_told {
+            monitor.suspect_told = monitor.suspect;
+            effects.push(Effect::Suspected { monitor: id.clone(), suspect: monitor.suspect });
+        }
         effects.extend(monitor.ask(id, &tally, &opinions, self, at));
         let due = monitor.look_again_at(&tally, &opinions, at);
         self.agenda.enter_monitor(due, id, &mut monitor.entered);
@@ -285,11 +297,13 @@ impl Monitor {
     fn turn(
         &mut self,
         id: &MonitorId,
-        to: Verdict,
-        rule: Rule,
+        (to, rule): (Verdict, Rule),
         opinions: &[Opinion],
+        fleet: &Fleet,
         at: Moment,
     ) -> VerdictChange {
+        // As they stand before the verdict changes anything.
+        let grounds = self.grounds(opinions, fleet, at);
         let from = self.verdict.replace(to);
         self.since = at;
         self.drop_hint();
@@ -308,6 +322,7 @@ impl Monitor {
             rule,
             timeline: self.timeline(to, rule, opinions, at),
             votes: self.counted_votes(opinions),
+            grounds,
         }
     }
 

@@ -41,7 +41,8 @@
 //!   complete the span for three whose passes are still on their way.
 //! - *the first failure* leaves out regions whose failure was *settled* (confirmed, shown as partial) before enough regions
 //!   failed. Otherwise one broken path would make the rules hair-triggered: with it failing for an hour, a server that
-//!   restarts in two seconds would be paged.
+//!   restarts in two seconds would be paged. Where all that fail are settled, and one of them passed for a moment, the
+//!   evidence starts with the latest of their stretches.
 //!
 //! # Down
 //! *Rule 3, fast.* At least `m - floor(m/5)` regions fail ([`Policy::needed`]; 2/2, 3/3, 4/4, 4/5, 5/6), and their evidence
@@ -99,24 +100,43 @@
 //! can, at once, by fresh votes alone. What was partial stays so until every region had its say. *A changed monitor* (a
 //! policy with a newer revision) forgets the checks of its old form and holds its verdict in the same way.
 //!
+//! # Grounds
+//! Every verdict carries its [`Grounds`]: the policy, each region's vote with the run of checks behind it and the signed
+//! units that hold them, what was waited for, and since when enough regions failed. [`judge`] lays them out as a monitor
+//! and lets the same rules look at them, so that anyone who has the signed units can see that the rules applied to these
+//! votes give this verdict. Whoever states fewer checks or a shorter run than was signed can only lose a verdict by it;
+//! what no check shows (that a region was silent or sick, or that a failure was settled) is the aggregator's word.
+//! They are built when a verdict changes, and at no other time.
+//!
+//! # Uptime
+//! Verdicts over time become shares of time in [`uptime`]: how unobserved and maintained time is reckoned, and how results
+//! that come late mend what nobody saw. None of it decides.
+//!
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
 //!
+//! # Paging
+//! Whom to tell of a verdict, and when not, is decided behind the engine by another fold, [`paging`]: it has a page of its own.
+//!
 //! # Rooms left
-//! A digest for flapping goes behind [`Effect::Changed`]: every change passes through one function (`turn`). Self-doubt of
-//! one region and verdicts on many monitors at once need the fleet's view: `engine/eligibility.rs` knows every agent
-//! and what it watches. Other domains than regions would count in `engine/evidence.rs`, where votes are counted.
+//! Self-doubt of one region needs the fleet's view: `engine/eligibility.rs` knows every agent and what it watches. Other
+//! domains than regions would count in `engine/evidence.rs`, where votes are counted.
 
 mod effect;
 mod engine;
 mod event;
+mod grounds;
+pub mod paging;
 mod policy;
+pub mod uptime;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
-pub use engine::{Engine, MonitorState, RegionState};
+pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
+pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
+pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
 pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
 pub use verdict::{Abstention, Verdict, Vote};
 

@@ -22,6 +22,9 @@ pub struct Policy {
     /// How long a restart that the server announced may take before it is an outage. Default 30 s; zero: none is waited
     /// for.
     pub restart_budget: Micros,
+    /// What it stands or falls with: the host's registrable part, or the whole address. Monitors of one target are not
+    /// unrelated. Default: empty, which is one target as well.
+    pub target: String,
     /// The revision of the assignments that brought the monitor's present form. Votes of agents that work under an
     /// older one do not count.
     pub revision: u64,
@@ -119,6 +122,7 @@ impl Policy {
             confirm_for: None,
             sensitivity: Sensitivity::Balanced,
             restart_budget: RESTART_BUDGET,
+            target: String::new(),
             revision: 0,
         }
     }
@@ -198,6 +202,11 @@ impl Policy {
         self.regions.len() == 1
     }
 
+    /// Rule 5: with fewer voters nothing is observed.
+    pub(crate) fn voters_min(&self) -> u16 {
+        if self.is_single() { 1 } else { 2 }
+    }
+
     /// The fast rule in words, as it applies when every configured region has a vote: `4 of 5 regions for 11s`.
     pub fn describe(&self) -> String {
         let regions = u16::try_from(self.regions.len()).unwrap_or(u16::MAX);
@@ -268,6 +277,7 @@ mod tests {
         assert_eq!(with(0, Quorum::AtLeast(2), None), [PolicyError::NoRegions]);
         assert_eq!(with(5, Quorum::AtLeast(1), None), [PolicyError::QuorumTooSmall(1)]);
         assert_eq!(with(1, Quorum::AtLeast(0), None), [PolicyError::QuorumTooSmall(0)]);
+        assert_eq!(with(5, Quorum::Default, Some(CONFIRM_FOR_MAX)), []);
         let wanted = Micros::from_secs(601);
         assert_eq!(
             with(3, Quorum::AtLeast(4), Some(wanted)),

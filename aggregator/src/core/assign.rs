@@ -166,6 +166,7 @@ impl Core {
             self.restored.remove(monitor);
             self.remembered.said.remove(monitor);
             self.remembered.tls.remove(monitor);
+            self.turn(monitor, None, now.wall, now);
             self.ledger.change(Change::MonitorGone { monitor: monitor.clone() }, now.moment);
         }
         gone.into_iter().filter(|monitor| self.assignments.forms.remove(monitor).is_some()).collect()

@@ -18,11 +18,20 @@ pub(super) fn secret<const N: usize>() -> Result<[u8; N], NoChance> {
 /// A new id: a prefix and a UUID, version 7, so that ids sort by time. Unique, not secret.
 pub(super) fn id(prefix: &str, wall: WallMicros) -> String {
     let mut bytes = [0; 10];
+    #[cfg(feature = "simulation")]
+    if let Some(world) = quorate_agent::simulation::world() {
+        (world.fill)(&mut bytes);
+        return text(prefix, wall, &bytes);
+    }
     if rand::fill(&mut bytes).is_err() {
         fastrand::fill(&mut bytes);
     }
+    text(prefix, wall, &bytes)
+}
+
+fn text(prefix: &str, wall: WallMicros, bytes: &[u8; 10]) -> String {
     let milliseconds = u64::try_from(wall.0 / 1_000).unwrap_or(0);
-    let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, &bytes).into_uuid();
+    let uuid = uuid::Builder::from_unix_timestamp_millis(milliseconds, bytes).into_uuid();
     format!("{prefix}{}", uuid.simple())
 }
 

@@ -31,7 +31,8 @@ impl Core {
                 let agent = unit.place.agent;
                 // Checks first: a canary's end is news where none of them tells of it.
                 let results = self.observe_results(unit, batch, ticket, now);
-                let mut facts = BatchFacts { results, ..BatchFacts::default() };
+                let mending = self.mending(unit, batch, &results);
+                let mut facts = BatchFacts { results, mending, ..BatchFacts::default() };
                 for canary in &batch.canaries {
                     let when = When::of(canary.age, canary.at, ticket, now);
                     facts.canaries.push(when.facts());
@@ -90,10 +91,13 @@ impl Core {
     pub(super) fn decided_before(&self, unit: &Unit, ticket: &Ticket, now: Now) -> BatchFacts {
         let Content::Batch(batch) = &unit.content else { return BatchFacts::default() };
         // Whether it was late then is not remembered: only where its age is unknown it must have been.
-        let facts = |when: When| EntryFacts { at: when.at, late: when.moment.is_none() };
+        let facts = |when: When| EntryFacts { late: when.moment.is_none(), ..when.facts() };
         let when = |age, at| facts(When::of(age, at, ticket, now));
+        let results =
+            batch.results.iter().map(|one| facts(When::of_result(one, ticket, now))).collect::<Vec<_>>();
         BatchFacts {
-            results: batch.results.iter().map(|one| facts(When::of_result(one, ticket, now))).collect(),
+            mending: self.mending(unit, batch, &results),
+            results,
             canaries: batch.canaries.iter().map(|one| when(one.age, one.at)).collect(),
             idle_timeouts: batch.idle_timeouts.iter().map(|one| when(one.age, one.at)).collect(),
         }
@@ -177,7 +181,7 @@ impl When {
     }
 
     pub(super) fn facts(self) -> EntryFacts {
-        EntryFacts { at: self.at, late: self.fresh.is_none() }
+        EntryFacts { at: self.at, late: self.fresh.is_none(), maintained: false }
     }
 }
 

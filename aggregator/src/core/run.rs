@@ -137,7 +137,7 @@ impl Shell {
             self.carry_out(&mut core);
         }
         let last = async {
-            core.ledger.hurry();
+            core.farewell(self.clocks.read());
             core.apply(Input::Time, self.clocks.read());
             self.carry_out(&mut core);
             while self.committing.is_some() && core.ledger.is_writable() {

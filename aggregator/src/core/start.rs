@@ -49,10 +49,14 @@ impl Core {
             return Err(ForeignKey { stored, present: key });
         }
         let is_new = recovered.aggregator_key.is_none();
+        let ran_until = recovered.ran_until;
         let channels = config.channels.clone();
         let mut core = Self::restored(Arc::clone(&config), key, address, recovered);
         if is_new {
             core.ledger.change(Change::AggregatorKey(key), now.moment);
+        }
+        if let Some(ran_until) = ran_until {
+            core.was_away(ran_until, now);
         }
         core.publish_roster();
         core.effects.push(Effect::Dispatch(Dispatch::Channels(channels)));
@@ -108,6 +112,7 @@ impl Core {
             canvas: Canvas::default(),
             effects: Vec::new(),
             ticked_at: Default::default(),
+            pulsed_at: Default::default(),
             applied_at: Default::default(),
         }
     }

@@ -57,6 +57,8 @@ pub(super) struct Core {
     pub(super) canvas: Canvas,
     pub(super) effects: Vec<Effect>,
     pub(super) ticked_at: Moment,
+    /// When the store was last told that the aggregator runs.
+    pub(super) pulsed_at: Moment,
     pub(super) applied_at: Moment,
 }
 
@@ -133,6 +135,7 @@ impl Core {
                 seconds = stood_still.as_secs_f64(),
                 "stood still; verdicts are held until agents are heard"
             );
+            self.was_away(now.wall.before(stood_still), now);
             self.feed(Event::Paused, now);
         }
         match input {
@@ -165,6 +168,7 @@ impl Core {
                 quorate_quorum::Effect::Restarted { monitor, regions, began: _, took } => {
                     self.restarted(&monitor, &regions, took, now);
                 }
+                quorate_quorum::Effect::Suspected { .. } => {}
             }
         }
     }
@@ -199,6 +203,7 @@ impl Core {
         }
         self.expire_parked(now);
         self.watch_storage(now);
+        self.pulse(now);
         self.submit(now);
         self.paint(now);
     }

@@ -6,6 +6,7 @@ mod bench;
 mod canaries;
 mod doubts;
 mod enrol;
+mod evidence;
 mod random;
 mod restart;
 mod run;

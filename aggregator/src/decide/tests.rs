@@ -32,6 +32,7 @@ fn change(to: Verdict, votes: &[(&str, Vote)]) -> VerdictChange {
         rule,
         timeline: Timeline::default(),
         votes: votes.collect(),
+        grounds: quorate_quorum::Grounds::default(),
     }
 }
 

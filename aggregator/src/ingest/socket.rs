@@ -13,8 +13,18 @@ use crate::limits;
 /// A bound socket that nothing reads yet.
 #[derive(Debug)]
 pub struct Listener {
-    pub(super) socket: UdpSocket,
+    pub(super) socket: Bound,
     address: SocketAddr,
+}
+
+/// What a listener has bound.
+#[derive(Debug)]
+pub(super) enum Bound {
+    /// A socket of the system.
+    System(UdpSocket),
+    /// A simulated one.
+    #[cfg(feature = "simulation")]
+    Simulated(quorate_agent::uplink::Datagrams),
 }
 
 impl Listener {
@@ -33,6 +43,10 @@ pub fn bind(address: SocketAddr) -> Result<Listener, IngestError> {
 }
 
 fn open(address: SocketAddr) -> io::Result<Listener> {
+    #[cfg(feature = "simulation")]
+    if let Some(world) = quorate_agent::simulation::world() {
+        return Ok(Listener { socket: Bound::Simulated((world.datagrams)(address)?), address });
+    }
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -46,7 +60,7 @@ fn open(address: SocketAddr) -> io::Result<Listener> {
     let socket = UdpSocket::from(socket);
     warn_of_small_buffers(&socket, wanted);
     let address = socket.local_addr()?;
-    Ok(Listener { socket, address })
+    Ok(Listener { socket: Bound::System(socket), address })
 }
 
 fn warn_of_small_buffers(socket: &UdpSocket, wanted: usize) {

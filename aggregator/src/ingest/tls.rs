@@ -28,7 +28,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{IngestError, Listener};
+use super::{Bound, IngestError, Listener};
 use crate::{clock, limits, model::Roster};
 
 /// Bytes of our connection ids: enough that they do not repeat between a process and its successor.
@@ -47,8 +47,20 @@ pub(super) fn endpoint(
     let server = server_config(key, roster).map_err(IngestError::Key)?;
     let mut config = EndpointConfig::new(Arc::new(reset_key(key)));
     config.cid_generator(|| Box::new(RandomIds)).min_reset_interval(RESET_INTERVAL);
-    quinn::Endpoint::new(config, Some(server), listener.socket, Arc::new(TokioRuntime))
-        .map_err(IngestError::Socket)
+    let runtime = Arc::new(TokioRuntime);
+    let endpoint = match listener.socket {
+        Bound::System(socket) => quinn::Endpoint::new(config, Some(server), socket, runtime),
+        #[cfg(feature = "simulation")]
+        Bound::Simulated(socket) => {
+            if let Some(world) = quorate_agent::simulation::world() {
+                let mut seed = [0; 32];
+                (world.fill)(&mut seed);
+                config.rng_seed(Some(seed));
+            }
+            quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)
+        }
+    };
+    endpoint.map_err(IngestError::Socket)
 }
 
 /// The key of a peer that passed the handshake.

@@ -1,5 +1,8 @@
 //! One attempt over HTTP: connect, post, read what matters of the answer, all under one deadline.
 
+#[cfg(feature = "simulation")]
+mod simulated;
+
 use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -123,9 +126,16 @@ impl Post {
 
     async fn exchange(&self, request: Request) -> Answer {
         let url = request.url().clone();
-        let response = match self.client.execute(request).await {
+        #[cfg(feature = "simulation")]
+        let executed = match simulated::execute(request).await {
+            Ok(executed) => executed,
+            Err(request) => self.client.execute(request).await.map_err(|error| no_answer(&error, &url)),
+        };
+        #[cfg(not(feature = "simulation"))]
+        let executed = self.client.execute(request).await.map_err(|error| no_answer(&error, &url));
+        let response = match executed {
             Ok(response) => response,
-            Err(error) => return Answer::trouble(no_answer(&error, &url)),
+            Err(error) => return Answer::trouble(error),
         };
         let status = response.status();
         let headers = response.headers().clone();

@@ -1,13 +1,18 @@
 //! What one transaction holds: units with the rows they make, and changes of state.
 
+use std::collections::BTreeMap;
+
 use quorate_proto::{
-    AgentKey, AggregatorKey, Digest, MonitorId, Region, Verified, WallMicros,
+    AgentKey, AggregatorKey, Digest, Micros, MonitorId, Region, Verified, WallMicros,
     outcome::TlsFacts,
     verify::{Head, Unit},
 };
-use quorate_quorum::Verdict;
+use quorate_quorum::{
+    Moment, Verdict,
+    uptime::{MendRule, Stretch},
+};
 
-use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Said, Tracked};
+use crate::model::{AgentRecord, Delivery, Evidence, JoinToken, Maintenance, MonitorEvent, Said, Tracked};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +32,10 @@ pub struct UnitRows {
     pub head: Head,
     /// When it was received.
     pub received_at: WallMicros,
+    /// The same by the steady clock that decides.
+    pub received: Moment,
+    /// From signing to sending, as the agent measured it.
+    pub held: Option<Micros>,
     /// The region in which the agent is enrolled.
     pub region: Region,
     /// What the aggregator adds to the entries of a batch.
@@ -42,6 +51,8 @@ pub struct BatchFacts {
     pub canaries: Vec<EntryFacts>,
     /// Of the idle timeouts that were looked for.
     pub idle_timeouts: Vec<EntryFacts>,
+    /// How late results mend what was unobserved, for each monitor of theirs that is watched from the agent's region.
+    pub mending: BTreeMap<MonitorId, MendRule>,
 }
 
 /// What the aggregator knows of one entry that the agent does not.
@@ -51,6 +62,8 @@ pub struct EntryFacts {
     pub at: WallMicros,
     /// Whether it came too late to decide.
     pub late: bool,
+    /// Whether its monitor was maintained then.
+    pub maintained: bool,
 }
 
 /// One change of state. Making the same change again does no harm.
@@ -78,6 +91,19 @@ pub enum Change {
         /// When.
         since: WallMicros,
     },
+    /// A turn of a monitor's verdict, for its history; none where it is not watched any more.
+    Turn {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// From when on.
+        at: WallMicros,
+        /// What it is from then on.
+        verdict: Option<Verdict>,
+    },
+    /// The aggregator did not run, or stood still.
+    Away(Stretch),
+    /// A maintenance as it stands.
+    Maintenance(Box<Maintenance>),
     /// A monitor is gone.
     MonitorGone {
         /// Which.
@@ -120,7 +146,7 @@ pub enum Change {
     Monitor(MonitorForm),
     /// The key that this database's agents know their aggregator by.
     AggregatorKey(AggregatorKey),
-    /// Nothing but a sign that the store can be written.
+    /// A sign that the aggregator runs, and that the store can be written.
     Pulse(WallMicros),
     /// A token of the HTTP API.
     ApiToken {
@@ -131,6 +157,8 @@ pub enum Change {
         /// When it was made.
         created_at: WallMicros,
     },
+    /// What a decision about an incident was made from.
+    Evidence(Box<Evidence>),
 }
 
 /// The form in which a monitor is given to agents, and since when.

@@ -11,11 +11,30 @@ use quorate_proto::{
     verify::{self, Authentic},
 };
 
+use quorate_quorum::Moment;
+
 use super::commit::{BatchFacts, EntryFacts, UnitRows};
 use crate::model::AgentRecord;
 
-/// The key of every test's aggregator.
-pub(crate) const AGGREGATOR: AggregatorKey = AggregatorKey([7; 32]);
+/// The key of every test's aggregator: that of RFC 8032 section 7.1, test 1.
+pub(crate) const AGGREGATOR: AggregatorKey = AggregatorKey([
+    0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
+    0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+]);
+
+/// Both halves of it, in PKCS #8.
+const AGGREGATOR_PKCS8: &[u8] = &[
+    0x30, 0x51, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20, 0x9d,
+    0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49,
+    0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60, 0x81, 0x21, 0x00,
+    0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
+    0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+];
+
+/// What signs as every test's aggregator.
+pub(crate) fn aggregator() -> SigningKey {
+    SigningKey::from_pkcs8(AGGREGATOR_PKCS8).unwrap()
+}
 
 /// An agent that signs and remembers its chain.
 pub(crate) struct Agent {
@@ -180,13 +199,20 @@ impl Agent {
             panic!("a unit of the fixture is not the next one")
         };
         self.chains.advance(&unit);
-        let facts = EntryFacts { at: WallMicros(at), late: false };
+        let facts = EntryFacts { at: WallMicros(at), late: false, maintained: false };
         UnitRows {
             head: self.chains.head(self.epoch).unwrap(),
             unit: *unit,
             received_at: WallMicros(at),
+            received: Moment(u64::try_from(at).unwrap()),
+            held: Some(Micros::ZERO),
             region: self.record.region.clone(),
-            facts: BatchFacts { results: vec![facts], canaries: vec![facts], idle_timeouts: vec![facts] },
+            facts: BatchFacts {
+                results: vec![facts],
+                canaries: vec![facts],
+                idle_timeouts: vec![facts],
+                ..BatchFacts::default()
+            },
         }
     }
 }

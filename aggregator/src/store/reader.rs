@@ -1,19 +1,27 @@
 //! Reading without waiting for the writer: a bounded pool of read-only connections.
 
 mod cursor;
+mod evidence;
 mod history;
 mod pool;
 mod questions;
 mod rows;
+mod uptime;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use quorate_proto::{MonitorId, Region};
+use quorate_quorum::uptime::{History, Stretch};
 use serde::Serialize;
 
-pub use self::rows::{AddressRow, CanaryRow, IdleTimeoutRow, PhasesMs, ResultRow, RoundTripsMs};
+pub use self::evidence::{Dossier, Meant};
+pub use self::rows::{
+    AddressRow, CanaryRow, Grain, IdleTimeoutRow, PhasesMs, ResultRow, Rollup, RoundTripsMs,
+};
+pub(super) use self::uptime::maintenances;
 use self::{cursor::Page, pool::Pool};
-use crate::model::{Delivery, Incident, MonitorEvent};
+use super::OpenError;
+use crate::model::{Delivery, Incident, Maintenance, MonitorEvent};
 
 /// Where a page of rows starts, and how long it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +62,21 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Reads the database of a data folder, whether or not an aggregator runs on it. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`OpenError`], also for a database whose schema is not this program's.
+    pub fn of_folder(folder: &Path) -> Result<Self, OpenError> {
+        let file = folder.join(super::open::FILE);
+        let refused = |error| OpenError::sqlite(&file, error);
+        let connection = super::open::open_reader(&file).map_err(refused)?;
+        let version = super::schema::check(&connection, &file)?;
+        if version < super::schema::VERSION {
+            return Err(OpenError::Older { file, found: version, known: super::schema::VERSION });
+        }
+        Self::open(&file).map_err(refused)
+    }
+
     pub(super) fn open(file: &Path) -> Result<Self, rusqlite::Error> {
         Ok(Self { pool: Arc::new(Pool::open(file)?) })
     }
@@ -158,6 +181,24 @@ impl Reader {
         self.pool.ask(move |connection| questions::incident(connection, &id)).await
     }
 
+    /// Which incident a word of the user's means: an id, a beginning of one, `last`, or a monitor for its latest.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn meant(&self, word: &str) -> Result<Meant, StoreError> {
+        let word = word.to_owned();
+        self.pool.ask(move |connection| evidence::meant(connection, &word)).await
+    }
+
+    /// An incident with everything that is kept of how it was decided.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn dossier(&self, id: &str) -> Result<Option<Dossier>, StoreError> {
+        let id = id.to_owned();
+        self.pool.ask(move |connection| evidence::dossier(connection, &id)).await
+    }
+
     /// Deliveries, newest first, of one channel or all.
     ///
     /// # Errors
@@ -170,6 +211,40 @@ impl Reader {
         let page = Page::<i64>::of(cursor)?;
         let channel = channel.map(str::to_owned);
         self.pool.ask(move |connection| questions::deliveries(connection, channel.as_deref(), &page)).await
+    }
+
+    /// What is known of the past of these monitors in a window: verdicts, absences, mends, maintenance.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn histories(
+        &self,
+        monitors: Vec<MonitorId>,
+        window: Stretch,
+    ) -> Result<BTreeMap<MonitorId, History>, StoreError> {
+        self.pool.ask(move |connection| uptime::histories(connection, &monitors, window)).await
+    }
+
+    /// Counts of one monitor's checks, by region and by hour or day, in a window, in order of time.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn rollups(
+        &self,
+        monitor: &MonitorId,
+        grain: Grain,
+        window: Stretch,
+    ) -> Result<Vec<Rollup>, StoreError> {
+        let monitor = monitor.clone();
+        self.pool.ask(move |connection| uptime::rollups(connection, &monitor, grain, window)).await
+    }
+
+    /// Maintenance that has begun, or was planned by hand, the latest to end first.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn maintenances(&self, limit: u32) -> Result<Vec<Maintenance>, StoreError> {
+        self.pool.ask(move |connection| uptime::maintenances(connection, limit)).await
     }
 
     /// Whether an API token with this SHA-256 is stored.

@@ -12,9 +12,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row, types::FromSqlError};
 use super::{
     columns::{delivery, json, parsed, wall},
     commit::{MonitorForm, StoredTls},
+    reader::maintenances,
     rows::unsigned,
 };
-use crate::model::{AgentRecord, Delivery, JoinToken, Said, Tracked};
+use crate::{
+    limits,
+    model::{AgentRecord, Delivery, JoinToken, Maintenance, Said, Tracked},
+};
 
 /// Everything that the core needs at its start.
 #[derive(Debug, Default)]
@@ -45,6 +49,10 @@ pub struct Recovered {
     pub said: BTreeMap<MonitorId, Said>,
     /// What TLS agreed on last with each monitor's server, in each region.
     pub tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
+    /// When the aggregator last ran, as far as the store knows; none in a new one.
+    pub ran_until: Option<WallMicros>,
+    /// Maintenance that has begun, or was planned by hand, the latest to end first.
+    pub maintenance: Vec<Maintenance>,
     /// The key that this database's agents know their aggregator by; none in a new one.
     pub aggregator_key: Option<AggregatorKey>,
 }
@@ -100,8 +108,18 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, rusqlite::Er
             .into_iter()
             .collect(),
         tls: tls(connection)?,
+        ran_until: ran_until(connection)?,
+        maintenance: maintenances(connection, limits::MAINTENANCE_REMEMBERED_MAX)?,
         aggregator_key: meta(connection, "aggregator_key")?.map(AggregatorKey),
     })
+}
+
+/// The latest that is known to have been done: whatever stands in the store was written by a running aggregator.
+fn ran_until(connection: &Connection) -> Result<Option<WallMicros>, rusqlite::Error> {
+    let latest = |query| connection.query_row(query, [], |row| wall(row, 0));
+    let pulse = meta(connection, "pulse")?.map(|bytes| WallMicros(i64::from_be_bytes(bytes)));
+    let received = latest("SELECT max(received_at) FROM batch")?;
+    Ok(pulse.max(received).max(latest("SELECT max(since) FROM turn")?))
 }
 
 fn list<T>(

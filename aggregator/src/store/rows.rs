@@ -1,6 +1,8 @@
 //! A commit as rows: every statement that writes.
 
 mod canaries;
+mod evidence;
+mod uptime;
 
 use quorate_proto::{
     AgentKey, CheckKind, CheckResult, FailureKind, Gap, Micros, MonitorId, Region, Sequence,
@@ -15,6 +17,9 @@ use super::{
     reader::AddressRow,
 };
 use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Tracked};
+
+pub(super) use self::evidence::prune as prune_evidence;
+pub(in crate::store) use self::uptime::GONE;
 
 type Rows = Result<(), rusqlite::Error>;
 
@@ -49,7 +54,9 @@ fn write_unit(connection: &Connection, rows: &UnitRows) -> Rows {
                 let (region, facts) = (&rows.region, &rows.facts);
                 for (result, facts) in batch.results.iter().zip(&facts.results) {
                     write_result(connection, agent, region, result, *facts)?;
+                    uptime::roll_up(connection, region, result, *facts)?;
                 }
+                uptime::mend(connection, region, batch, &rows.facts)?;
                 for (canary, facts) in batch.canaries.iter().zip(&facts.canaries) {
                     canaries::write_canary(connection, agent, region, canary, *facts)?;
                 }
@@ -78,8 +85,8 @@ fn write_batch(connection: &Connection, rows: &UnitRows) -> Result<bool, rusqlit
     let place = &unit.place;
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO batch (agent, epoch, sequence, digest, received_at, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO batch (agent, epoch, sequence, digest, received_at, bytes, received_us, held_us)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             place.agent.0,
@@ -87,7 +94,9 @@ fn write_batch(connection: &Connection, rows: &UnitRows) -> Result<bool, rusqlit
             signed(place.sequence.0),
             unit.digest.0,
             rows.received_at.0,
-            unit.signed.as_bytes()
+            unit.signed.as_bytes(),
+            signed(rows.received.0),
+            rows.held.map(|held| signed(held.0)),
         ])?;
     Ok(inserted > 0)
 }
@@ -212,6 +221,9 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
              ON CONFLICT (monitor) DO UPDATE SET verdict = excluded.verdict, since = excluded.since",
             params![monitor.as_str(), verdict.name(), since.0],
         ),
+        Change::Turn { monitor, at, verdict } => uptime::write_turn(connection, monitor, *at, *verdict),
+        Change::Away(stretch) => uptime::write_away(connection, *stretch),
+        Change::Maintenance(maintenance) => uptime::write_maintenance(connection, maintenance),
         Change::MonitorGone { monitor } => {
             put(connection, "DELETE FROM verdict WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])?;
@@ -251,6 +263,7 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             "INSERT INTO api_token (sha256, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![sha256, name, created_at.0],
         ),
+        Change::Evidence(one) => evidence::write(connection, one),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The one writer: a thread that owns the writing connection, and with it checkpoints and pruning.
 
+#[cfg(feature = "simulation")]
+mod simulated;
+
 use std::{
     fs::File,
     sync::mpsc::{Receiver, RecvTimeoutError},
@@ -28,16 +31,18 @@ pub struct Retention {
     pub batches: Micros,
     /// Checks, and what happened to canaries.
     pub results: Micros,
+    /// Counts of checks by the hour; those by the day are kept as long as records.
+    pub hours: Micros,
     /// What is rare and is looked up long after: events, idle timeouts, gaps, and deliveries that are settled and whose
-    /// incident is resolved.
+    /// incident is resolved; and what uptime is made of.
     pub records: Micros,
 }
 
 impl Default for Retention {
-    /// The log for 7 days, checks for 30, records for 400: a year later one may still look them up.
+    /// The log for 7 days, checks for 30, hours for 45, records for 400: a year later one may still look them up.
     fn default() -> Self {
         const DAY: Micros = Micros::from_secs(24 * 3600);
-        Self { batches: DAY * 7, results: DAY * 30, records: DAY * 400 }
+        Self { batches: DAY * 7, results: DAY * 30, hours: DAY * 45, records: DAY * 400 }
     }
 }
 
@@ -65,16 +70,19 @@ impl Writer {
             }
             self.checkpoint();
             if clock::now() >= prune_at {
-                // A commit never waits for more than one bite.
-                let pause = match self.prune(clock::wall()) {
-                    0 => limits::PRUNE_PAUSE,
-                    _ => limits::PRUNE_BITE_PAUSE,
-                };
-                prune_at = clock::now().after(pause);
+                prune_at = clock::now().after(self.prune_bite());
             }
         }
         if let Err(error) = self.checkpoint_all() {
             tracing::warn!(%error, "the database's WAL was not emptied at the end; nothing is lost");
+        }
+    }
+
+    /// Prunes a little, since a commit never waits for more than one bite, and says how long to pause.
+    fn prune_bite(&self) -> Micros {
+        match self.prune(clock::wall()) {
+            0 => limits::PRUNE_PAUSE,
+            _ => limits::PRUNE_BITE_PAUSE,
         }
     }
 
@@ -117,7 +125,7 @@ impl Writer {
 
     /// Deletes one bite of rows that are too old from each table, and says how many.
     fn prune(&self, wall: WallMicros) -> usize {
-        let Retention { batches, results, records } = self.retention;
+        let Retention { batches, results, hours, records } = self.retention;
         let old = [
             (
                 "DELETE FROM batch WHERE rowid IN (SELECT rowid FROM batch WHERE received_at < ?1 LIMIT ?2)",
@@ -152,12 +160,50 @@ impl Writer {
                 "DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < ?1 LIMIT ?2)",
                 limits::JOIN_TOKEN_KEPT,
             ),
+            // The latest of each monitor before then stays: it says what it was since.
+            (
+                "DELETE FROM turn WHERE (monitor, since) IN
+                     (SELECT monitor, since FROM turn t WHERE since < ?1
+                          AND EXISTS (SELECT 1 FROM turn later
+                              WHERE later.monitor = t.monitor AND later.since > t.since AND later.since < ?1)
+                      LIMIT ?2)",
+                records,
+            ),
+            ("DELETE FROM away WHERE since IN (SELECT since FROM away WHERE since < ?1 LIMIT ?2)", records),
+            (
+                "DELETE FROM mend WHERE (monitor, since, until) IN
+                     (SELECT monitor, since, until FROM mend WHERE since < ?1 LIMIT ?2)",
+                records,
+            ),
+            (
+                "DELETE FROM late_vote WHERE (monitor, slot, until, region) IN
+                     (SELECT monitor, slot, until, region FROM late_vote WHERE slot < ?1 LIMIT ?2)",
+                results,
+            ),
+            (
+                "DELETE FROM rollup_hour WHERE (monitor, at, region) IN
+                     (SELECT monitor, at, region FROM rollup_hour WHERE at < ?1 LIMIT ?2)",
+                hours,
+            ),
+            (
+                "DELETE FROM rollup_day WHERE (monitor, at, region) IN
+                     (SELECT monitor, at, region FROM rollup_day WHERE at < ?1 LIMIT ?2)",
+                records,
+            ),
+            (
+                "DELETE FROM maintenance WHERE id IN (SELECT id FROM maintenance WHERE until < ?1 LIMIT ?2)",
+                records,
+            ),
         ];
         let bite = |(statement, age): (&str, Micros)| {
             self.connection
                 .prepare_cached(statement)?
                 .execute(params![wall.before(age).0, limits::PRUNE_ROWS])
         };
+        if let Err(error) = super::rows::prune_evidence(&self.connection, wall, batches, records) {
+            tracing::debug!(%error, "evidence was not taken over; the log stays until it is");
+            return 0;
+        }
         let deleted = old.into_iter().map(bite).sum::<Result<usize, rusqlite::Error>>();
         deleted.unwrap_or_else(|error| {
             tracing::debug!(%error, "old rows were not deleted; the next turn tries again");

@@ -24,7 +24,7 @@ use super::{
     evidence::{Crossing, Opinion, Tally, kth_earliest},
     monitor::{Lane, Monitor},
 };
-use crate::{CanaryReport, CanaryTurn, Effect, Finding, Moment, Verdict, Vote, policy};
+use crate::{CanaryReport, CanaryTurn, Effect, Finding, Moment, Reprieved, Verdict, Vote, policy};
 
 /// Within this time of each other regions' announcements are of one restart: a server that drains closes its connections
 /// over some seconds.
@@ -221,6 +221,20 @@ impl Monitor {
     /// From when on a round for evidence that is complete already is of use: when down is about to be said.
     pub(super) fn last_look_at(&self) -> Option<Moment> {
         self.down_withheld_until().map(|until| until.before(LAST_LOOK))
+    }
+
+    /// The restart that is waited for, as a verdict's grounds tell it.
+    pub(super) fn reprieved(&self) -> Option<Reprieved> {
+        self.canaries
+            .reprieve
+            .map(|reprieve| Reprieved { until: reprieve.until, is_back: reprieve.restarted })
+    }
+
+    /// Takes up a restart that was waited for, as a verdict's grounds tell it.
+    pub(super) fn take_reprieve(&mut self, reprieved: Option<Reprieved>) {
+        let began = Moment::default();
+        self.canaries.reprieve =
+            reprieved.map(|one| Reprieve { began, until: one.until, restarted: one.is_back });
     }
 
     /// The earliest moment from which on failures are evidence for a quorum.

@@ -217,6 +217,14 @@ impl Monitor {
         self.asking.answers_due.filter(|_| self.lanes.iter().any(|lane| lane.asked.is_some()))
     }
 
+    /// Takes up that answers are waited for, as [`crate::judge`] is told. Which region owes one does not matter to the rules.
+    pub(super) fn await_answers(&mut self, due: Option<Moment>) {
+        self.asking.answers_due = due;
+        if let (Some(due), Some(lane)) = (due, self.lanes.first_mut()) {
+            lane.asked.get_or_insert(due);
+        }
+    }
+
     /// Stops waiting for answers that will not come.
     pub(super) fn expire_answers(&mut self, opinions: &[Opinion], at: Moment) {
         let is_over = self.asking.answers_due.is_none_or(|due| due <= at);

@@ -153,6 +153,11 @@ impl Fleet {
         slot(&self.agents, id.0).is_some_and(|agent| agent.standing(revision, at).is_ok())
     }
 
+    /// Why an agent may not vote on a monitor of a revision; none where it may.
+    pub(super) fn why_not(&self, id: AgentId, revision: u64, at: Moment) -> Option<Abstention> {
+        slot(&self.agents, id.0).map_or(Some(Abstention::Silent), |agent| agent.standing(revision, at).err())
+    }
+
     /// Whether any agent of a region may vote on a monitor of a revision: since when the youngest of them is well, or
     /// why none may.
     pub(super) fn standing(&self, region: RegionId, revision: u64, at: Moment) -> Result<Moment, Abstention> {

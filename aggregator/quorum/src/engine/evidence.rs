@@ -25,7 +25,7 @@ pub(super) struct Opinion {
     /// Whether it may vote, and may be asked to check.
     pub(super) is_eligible: bool,
     /// Whether it counts as a voter although its vote is not in yet.
-    is_awaited: bool,
+    pub(super) is_awaited: bool,
 }
 
 /// The unbroken run of checks behind a vote.
@@ -55,7 +55,7 @@ pub(super) struct Crossing {
     /// When enough of them failed.
     pub(super) at: Moment,
     /// Where the evidence starts.
-    first: Moment,
+    pub(super) first: Moment,
 }
 
 impl Monitor {
@@ -153,12 +153,13 @@ impl Monitor {
         (self.quorum, self.majority) = (crossing(self.quorum, quorum), crossing(self.majority, majority));
     }
 
-    /// The start of the first failure that is news; where none is, of the first at all.
+    /// The start of the first failure that is news. Where none is, because a region whose failure was settled passed for a
+    /// moment, that of the latest: what fails together does so since then.
     fn evidence_starts(&self, opinions: &[Opinion]) -> Moment {
         let failing = || self.lanes.iter().zip(opinions).filter(|(_, opinion)| opinion.vote == Vote::Fail);
         let news = failing().filter(|(lane, _)| lane.settled.is_none());
         let start = |(_, opinion): (_, &Opinion)| opinion.stretch.start;
-        news.map(start).min().or_else(|| failing().map(start).min()).unwrap_or_default()
+        news.map(start).min().or_else(|| failing().map(start).max()).unwrap_or_default()
     }
 
     /// Every region's vote with its evidence, in order of region.

@@ -1,6 +1,6 @@
 //! What is remembered of one monitor: its policy, every region's latest checks, and where its verdict stands.
 
-use quorate_proto::{Micros, MonitorId, Region};
+use quorate_proto::{BootEpoch, Micros, MonitorId, Region, Sequence};
 
 use super::{
     canary::{Canaries, RegionCanary},
@@ -26,6 +26,8 @@ pub(super) struct Monitor {
     pub(super) majority: Option<Crossing>,
     /// Some region fails, and it is not yet known whether that is a blip.
     pub(super) suspect: bool,
+    /// What of that was last given out.
+    pub(super) suspect_told: bool,
     /// When the latest suspicion began.
     pub(super) suspected_at: Option<Moment>,
     pub(super) asking: Asking,
@@ -68,8 +70,10 @@ pub(super) struct Ballot {
     pub(super) run_started: Moment,
     /// Checks of the run.
     pub(super) run_checks: u16,
+    /// The unit in which the run begins.
+    pub(super) run_first: (BootEpoch, Sequence),
     pub(super) source: Source,
-    revision: u64,
+    pub(super) revision: u64,
 }
 
 impl Monitor {
@@ -83,6 +87,7 @@ impl Monitor {
             quorum: None,
             majority: None,
             suspect: false,
+            suspect_told: false,
             suspected_at: None,
             asking: Asking::default(),
             canaries: Canaries::default(),
@@ -176,6 +181,7 @@ impl Monitor {
             took: ended.since(started),
             run_started: started.max(proven),
             run_checks: counts,
+            run_first: (observation.source.epoch, observation.source.sequence),
             source: observation.source,
             revision: observation.revision,
         };
@@ -193,6 +199,7 @@ impl Monitor {
                     }
                 } else if started < standing.ended.after(stale_after) {
                     ballot.run_started = standing.run_started;
+                    ballot.run_first = standing.run_first;
                     ballot.run_checks = standing.run_checks.saturating_add(counts);
                     // More of the same moves nothing but the end of the vote, further away.
                     let is_fresh = at < standing.ended.after(stale_after);
@@ -227,7 +234,7 @@ impl Monitor {
 }
 
 impl Lane {
-    fn new(region: Region, id: RegionId, at: Moment) -> Self {
+    pub(super) fn new(region: Region, id: RegionId, at: Moment) -> Self {
         Self {
             region,
             id,

@@ -5,9 +5,13 @@ mod absences;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod compared;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recovery;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]

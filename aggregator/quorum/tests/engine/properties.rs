@@ -331,6 +331,7 @@ proptest! {
                 | Event::Tick => {}
             }
             for effect in effects {
+                crate::script::judge_again(effect);
                 let Effect::Changed(change) = effect else { continue };
                 assert_eq!(change.from, standing.insert(change.monitor.clone(), change.to));
                 assert_ne!(change.from, Some(change.to));

@@ -148,6 +148,7 @@ impl World {
         let verdict = |(_, effect): &(u64, Effect)| match effect {
             Effect::Changed(change) => Some(change.to),
             Effect::Confirm { .. } | Effect::Restarted { .. } => None,
+            Effect::Suspected { .. } => None,
         };
         let restarts = later().filter(|(_, effect)| matches!(effect, Effect::Restarted { .. })).count();
         (later().filter_map(verdict).collect(), restarts)
@@ -276,6 +277,7 @@ proptest! {
         let down = world.effects.iter().find_map(|(at, effect)| match effect {
             Effect::Changed(change) if change.to == Verdict::Down => Some(*at),
             Effect::Changed(_) | Effect::Confirm { .. } | Effect::Restarted { .. } => None,
+            Effect::Suspected { .. } => None,
         });
         prop_assert_eq!(down, Some(begins + 30 * SECOND), "{:?}", world.effects);
         prop_assert_eq!(world.told(begins), (vec![Verdict::Down], 0));

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
     CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
-    Rule, Sensitivity, Source, Verdict,
+    Rule, Sensitivity, Source, Verdict, Vote, judge,
 };
 
 /// Runs a script and compares what the engine does.
@@ -47,8 +47,24 @@ pub(crate) fn run(script: &str) -> (String, Vec<Effect>, Engine) {
     for (at, what) in steps {
         runner.step(at, &what);
     }
-    let words = runner.effects.iter().map(words).collect::<Vec<_>>().join("\n");
+    for effect in &runner.effects {
+        judge_again(effect);
+    }
+    let told = runner.effects.iter().filter(|effect| !matches!(effect, Effect::Suspected { .. }));
+    let words = told.map(words).collect::<Vec<_>>().join("\n");
     (words, runner.effects, runner.engine)
+}
+
+/// The rules give every verdict again from its grounds alone.
+#[track_caller]
+pub(crate) fn judge_again(effect: &Effect) {
+    let Effect::Changed(change) = effect else { return };
+    let judged = judge(&change.grounds, change.from);
+    assert_eq!(judged.verdict, Some((change.to, change.rule)), "{:#?}", change.grounds);
+    for (vote, counted) in judged.votes.iter().zip(&change.votes) {
+        let both_abstain = matches!((vote, counted.vote), (Vote::Abstain(_), Vote::Abstain(_)));
+        assert!(both_abstain || *vote == counted.vote, "{change:#?}");
+    }
 }
 
 /// Seconds as a moment.
@@ -260,6 +276,7 @@ fn words(effect: &Effect) -> String {
             let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
             return format!("restarted {}: began {}, took {took}", regions.join(" "), at(*began));
         }
+        Effect::Suspected { monitor, suspect } => return format!("suspected {monitor}: {suspect}"),
     };
     let rule = match change.rule {
         Rule::FastQuorum { failing, eligible, needed, span, span_needed } => {

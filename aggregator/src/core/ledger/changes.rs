@@ -28,6 +28,10 @@ enum Thing {
     Tls(MonitorId, Region),
     Event(String),
     IncidentEvent(WallMicros, String),
+    Turn(WallMicros, MonitorId),
+    Away(WallMicros),
+    Maintenance(String),
+    Evidence(WallMicros, String, String),
 }
 
 impl Changes {
@@ -64,7 +68,12 @@ impl Changes {
             return;
         }
         let before = self.list.len();
-        let is_event = |change: &Change| matches!(change, Change::IncidentEvent { .. } | Change::Event(_));
+        let is_event = |change: &Change| {
+            matches!(
+                change,
+                Change::IncidentEvent { .. } | Change::Event(_) | Change::Turn { .. } | Change::Evidence(_)
+            )
+        };
         let is_settled =
             |change: &Change| matches!(change, Change::Delivery(row) if row.state != DeliveryState::Pending);
         let is_delivery = |change: &Change| matches!(change, Change::Delivery(_));
@@ -108,6 +117,12 @@ impl Thing {
             Change::Tls { monitor, region, .. } => Self::Tls(monitor.clone(), region.clone()),
             Change::Event(event) => Self::Event(event.id.clone()),
             Change::IncidentEvent { incident, at, .. } => Self::IncidentEvent(*at, incident.clone()),
+            Change::Turn { monitor, at, .. } => Self::Turn(*at, monitor.clone()),
+            Change::Away(stretch) => Self::Away(stretch.from),
+            Change::Maintenance(maintenance) => Self::Maintenance(maintenance.id.clone()),
+            Change::Evidence(one) => {
+                Self::Evidence(one.decided_at, one.incident.clone(), one.record.to.clone())
+            }
         }
     }
 }

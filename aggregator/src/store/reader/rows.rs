@@ -1,6 +1,8 @@
 //! Rows as the API shows them.
 
-use quorate_proto::{AgentName, Region};
+use std::collections::BTreeMap;
+
+use quorate_proto::{AgentName, Region, WallMicros};
 use serde::{Deserialize, Serialize};
 
 /// One stored check.
@@ -150,4 +152,38 @@ pub struct IdleTimeoutRow {
     pub detail: Option<String>,
     /// Whether it came too late to matter.
     pub late: bool,
+}
+
+/// How finely checks are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    /// By the hour; kept for [`super::super::Retention::hours`].
+    Hour,
+    /// By the day, in UTC.
+    Day,
+}
+
+/// The checks of one region in one hour or day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollup {
+    /// Which region.
+    pub region: Region,
+    /// When the hour or day begins.
+    pub at: WallMicros,
+    /// Scheduled checks that passed.
+    pub passed: u64,
+    /// Scheduled checks that failed.
+    pub failed: u64,
+    /// Confirming checks, whatever they found.
+    pub confirming: u64,
+    /// Checks that failed for a reason of the agent's own.
+    pub own_fault: u64,
+    /// Checks within a maintenance.
+    pub maintained: u64,
+    /// Of all of these, those that came too late to decide.
+    pub late: u64,
+    /// Hours in which a scheduled check ended.
+    pub hours: u32,
+    /// Failed and confirming checks that failed, by the failure's name.
+    pub failures: BTreeMap<String, u64>,
 }
