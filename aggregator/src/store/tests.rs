@@ -1,6 +1,7 @@
 //! The store as its users see it.
 
 mod evidence;
+mod faults;
 mod records;
 
 use std::collections::BTreeSet;
