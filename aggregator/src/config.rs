@@ -7,6 +7,7 @@ mod access;
 mod bytes;
 mod canary;
 mod channels;
+mod controls;
 mod demands;
 mod dialogue;
 mod document;
@@ -34,7 +35,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quorate_proto::{MonitorSpec, Region};
+use quorate_proto::{Controls, MonitorSpec, Region};
 use quorate_quorum::{Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
@@ -67,6 +68,8 @@ pub struct Config {
     pub regions: Vec<Region>,
     /// The regions in which `quorate up` starts agents of its own.
     pub local_regions: Vec<Region>,
+    /// What agents look at to see whether they are the fault themselves.
+    pub controls: Controls,
     /// Where alerts go.
     pub channels: Vec<Channel>,
     /// What is watched, in order of the file.
@@ -210,9 +213,10 @@ fn read(root: &document::Section<'_>) -> Config {
     let server = server::server(root);
     let page = server::page(root);
     let (regions, local_regions) = server::regions(root);
+    let controls = controls::controls(root);
     let defaults = monitors::defaults(root);
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
-    Config { server, page, regions, local_regions, channels, monitors }
+    Config { server, page, regions, local_regions, controls, channels, monitors }
 }

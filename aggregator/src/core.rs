@@ -14,6 +14,7 @@ mod agents;
 mod assign;
 mod canaries;
 mod chance;
+mod doubts;
 mod effect;
 mod enrol;
 mod ledger;

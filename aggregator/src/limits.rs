@@ -452,10 +452,6 @@ pub const PARKED_TIME_MAX: Micros = Micros::from_secs(10);
 /// result is 100 ms of batching and one way old.
 pub const RESULT_FRESH_MAX: Micros = Micros::from_secs(15);
 
-/// An agent whose event loop or schedule was late by this much says of itself that it is sick: its timings, and with
-/// them its timeouts, tell more of itself than of any server.
-pub const AGENT_LAG_SICK: Micros = Micros::from_secs(2);
-
 /// Deliveries owed at one time. When more come, the oldest of all is given up: it has been failing for longest.
 pub const OUTBOX_MAX: usize = 10_000;
 
@@ -594,3 +590,35 @@ pub const UPTIME_ROLLUPS_MAX: u32 = 31 * 24 * REGIONS_MAX as u32;
 
 /// Maintenance that the core remembers, the latest to end: what may be on, planned, or shown as just over.
 pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
+
+// --- evidence
+
+/// Units of one agent's run that a decision refers to, besides the one in which the run begins: ten a second, as 1,000
+/// monitors at an interval of 10 s make them, for the longest that a rule wants to see a failure (300 s) would be 3,000, and
+/// a verdict by the fast rule needs some 200.
+pub const EVIDENCE_RUN_UNITS_MAX: u64 = 1_000;
+
+/// Decisions kept of one incident: the first half and the latest half. One that has more is going to and fro.
+pub const EVIDENCE_DECISIONS_MAX: u32 = 32;
+
+/// Bytes of signed units read for one incident. When there are more, units that say nothing of the monitor are left out.
+pub const EVIDENCE_UNIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Units read for one incident.
+pub const EVIDENCE_UNITS_MAX: usize = 20_000;
+
+/// Bytes of an evidence file: the units in base64, and some 100 bytes around each, as bounded above.
+pub const EVIDENCE_FILE_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Faults told of one evidence file; more are of no further use.
+pub const EVIDENCE_FAULTS_MAX: usize = 50;
+
+/// Regions of one decision in an evidence file, and agents of one region: more than anyone has, and the rules look at each
+/// a few times.
+pub const EVIDENCE_REGIONS_MAX: usize = 1_000;
+
+// --- self-doubt
+
+/// An agent that has doubted itself for this long is told of: a doubt that ends by itself is over by then, and this one
+/// will not be.
+pub const DOUBT_TOLD_AFTER: Micros = Micros::from_secs(300);

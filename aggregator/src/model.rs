@@ -7,6 +7,7 @@ pub mod agent;
 pub mod alert;
 pub mod degradation;
 pub mod event;
+pub mod evidence;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod incident;
@@ -23,6 +24,7 @@ pub use degradation::{
     Degradation, DegradedReason, QualityKept, QuantilesMs, RegionRoundTrips, RoundTripsSeen, UsualKept,
 };
 pub use event::{EventKind, MonitorEvent, Severity};
+pub use evidence::{DecisionRecord, Evidence, StoredUnit, UnitSpan};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
 pub use maintenance::{Maintenance, MaintenanceOrigin};

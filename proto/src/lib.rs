@@ -7,6 +7,7 @@ pub mod batch;
 pub mod canary;
 pub mod cause;
 pub mod codec;
+pub mod doubt;
 pub mod frame;
 pub mod id;
 pub mod join;
@@ -23,6 +24,7 @@ pub mod unit;
 pub mod verify;
 
 pub use batch::{BatchBody, Gap, GapCause};
+pub use doubt::{Controls, Doubt, DoubtReport};
 pub use id::{AgentName, MonitorId, Region};
 pub use key::{AgentKey, AggregatorKey, SigningKey};
 pub use monitor::{Assignment, MonitorSpec, Slot};

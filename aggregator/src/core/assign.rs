@@ -54,6 +54,7 @@ impl Core {
     /// Takes up a configuration.
     pub(super) fn configure(&mut self, config: Arc<Config>, now: Now) {
         let channels_changed = self.config.channels != config.channels;
+        let controls_changed = self.config.controls != config.controls;
         self.config = config;
         if channels_changed {
             self.effects.push(Effect::Dispatch(Dispatch::Channels(self.config.channels.clone())));
@@ -65,6 +66,9 @@ impl Core {
         self.canvas.reset();
         self.ledger.hurry();
         self.assign_all(now);
+        if controls_changed {
+            self.give_controls_to_all();
+        }
     }
 
     /// Gives every connected agent what it lacks.

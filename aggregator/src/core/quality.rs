@@ -10,7 +10,7 @@ use quorate_quorum::{
     quality::{Baseline, CanaryNews, Effect, Event, Kind, Memory, Reason, Terms, Trips},
 };
 
-use super::{agents::is_sick, canaries::Witness, chance, effect::Now, state::Core};
+use super::{canaries::Witness, chance, effect::Now, state::Core};
 use crate::{
     config::Monitor,
     decide::{events, quality},
@@ -108,7 +108,10 @@ impl Core {
     }
 
     fn doubts_itself(&self, agent: &AgentKey) -> bool {
-        self.agents.get(agent).and_then(|agent| agent.health.as_ref()).is_some_and(is_sick)
+        self.agents
+            .get(agent)
+            .and_then(|agent| agent.health.as_ref())
+            .is_some_and(|health| health.gravest_doubt().is_some())
     }
 
     fn degraded(&mut self, monitor: &MonitorId, reason: &Reason, now: Now) {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     assign::Assignments,
+    doubts::Doubted,
     effect::{Effect, Input, Now},
     enrol::Enrolment,
     ledger::Ledger,
@@ -86,6 +87,7 @@ pub(super) struct Agent {
     pub(super) seen_at: Option<Moment>,
     pub(super) software: Option<String>,
     pub(super) health: Option<Health>,
+    pub(super) doubted: Doubted,
 }
 
 /// The connection of an agent.

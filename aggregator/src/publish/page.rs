@@ -9,6 +9,7 @@ mod held;
 mod incident;
 mod monitor;
 mod quality;
+pub(super) mod story;
 
 use std::sync::{Arc, LazyLock};
 

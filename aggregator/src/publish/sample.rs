@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quorate_proto::{Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
+use quorate_proto::{Doubt, DoubtReport, Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
 use quorate_quorum::{
     Abstention, Verdict, Vote,
     quality::{LatencySla, Quantiles},
@@ -333,6 +333,12 @@ fn partial() -> Incident {
 }
 
 fn agent(region: &str) -> AgentView {
+    let doubts = (region == "ap-south").then(|| DoubtReport {
+        doubt: Doubt::ControlsFailing,
+        lasting: Micros::from_secs(95),
+        detail: "2 of 4 do not answer: tcp://192.0.2.1:443 (connect_timeout), wss://a.example/ (dns)"
+            .to_owned(),
+    });
     let health = Health {
         revision: 17,
         monitors: 4,
@@ -346,6 +352,7 @@ fn agent(region: &str) -> AgentView {
         spool_failing: false,
         canaries: 3,
         canaries_without: 0,
+        doubts: doubts.into_iter().collect(),
     };
     let connected = region != "us-west";
     AgentView {
