@@ -159,8 +159,6 @@ pub enum Change {
         /// When it was made.
         created_at: WallMicros,
     },
-    /// What a decision about an incident was made from.
-    Evidence(Box<Evidence>),
     /// How well a monitor works, as far as a restart has to know.
     Quality {
         /// Which monitor.
@@ -168,6 +166,8 @@ pub enum Change {
         /// All of it.
         kept: Box<QualityKept>,
     },
+    /// What a decision about an incident was made from.
+    Evidence(Box<Evidence>),
 }
 
 /// The form in which a monitor is given to agents, and since when.
