@@ -16,6 +16,7 @@ mod fault;
 mod matchers;
 mod monitors;
 mod nearest;
+mod paging;
 mod parameters;
 mod placeholders;
 pub mod presets;
@@ -33,8 +34,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quorate_proto::{MonitorSpec, Region};
-use quorate_quorum::{Quorum, Sensitivity};
+use quorate_proto::{MonitorId, MonitorSpec, Region};
+use quorate_quorum::{PagingSettings, Quorum, Sensitivity};
 use toml::de::DeTable;
 
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
@@ -70,6 +71,8 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// What is watched, in order of the file.
     pub monitors: Vec<Monitor>,
+    /// Whom to tell, and when not.
+    pub paging: PagingSettings,
 }
 
 /// Where the aggregator listens and keeps its data.
@@ -147,6 +150,8 @@ pub struct Monitor {
     pub certificate_warning: quorate_proto::Micros,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
+    /// The monitors without which it cannot work: while one of them is down, it is not paged. Without cycles.
+    pub depends_on: Vec<MonitorId>,
 }
 
 impl Config {
@@ -207,5 +212,6 @@ fn read(root: &document::Section<'_>) -> Config {
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
-    Config { server, page, regions, local_regions, channels, monitors }
+    let paging = paging::settings(root);
+    Config { server, page, regions, local_regions, channels, monitors, paging }
 }

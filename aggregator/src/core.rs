@@ -19,6 +19,7 @@ mod enrol;
 mod ledger;
 mod observe;
 mod outbox;
+mod paging;
 mod picture;
 mod run;
 mod standing;

@@ -585,3 +585,12 @@ pub const UPTIME_ROLLUPS_MAX: u32 = 31 * 24 * REGIONS_MAX as u32;
 
 /// Maintenance that the core remembers, the latest to end: what may be on, planned, or shown as just over.
 pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
+
+// --- paging
+
+/// Monitors or agents that one alert lists; the rest is counted. Nobody reads further on a phone, and 25 of them with long
+/// names and URLs fit into a webhook.
+pub const ALERT_LIST_MAX: usize = 25;
+
+/// Agents that the first sentence of an alert names; the rest is counted.
+pub const ALERT_NAMES_MAX: usize = 5;

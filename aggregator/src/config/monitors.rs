@@ -15,6 +15,7 @@ use super::{
     channels::own_id,
     document::{Item, Section},
     endpoint::endpoint,
+    paging::Family,
     presets::Presets,
     promise,
     route::route,
@@ -71,15 +72,18 @@ pub(super) fn monitors(
 ) -> Vec<Monitor> {
     let mut monitors = Vec::new();
     let mut lines = BTreeMap::new();
+    let mut family = Family::default();
     for item in root.list("monitors", "monitors, each as a [[monitors]] table") {
         if lines.len() == limits::MONITORS_PER_AGENT_MAX {
             item.refuse_for(format!("at most {} monitors", limits::MONITORS_PER_AGENT_MAX), "one more");
             break;
         }
         let Some(section) = item.section() else { continue };
+        family.read(&section);
         monitors.extend(monitor(&section, defaults, regions, channels, presets, &mut lines));
         section.close();
     }
+    family.settle(&mut monitors, &lines.into_keys().collect());
     monitors
 }
 
@@ -151,6 +155,7 @@ fn monitor(
         restart_budget,
         certificate_warning,
         channels: heard_by,
+        depends_on: Vec::new(),
     })
 }
 

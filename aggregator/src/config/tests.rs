@@ -7,6 +7,8 @@ use quorate_quorum::{Quorum, Sensitivity};
 
 use super::*;
 
+/// Whom to tell, and when not.
+mod paging;
 /// What is said on a connection: steps, presets, canaries.
 mod saying;
 /// How a monitor shows who it is, and which way it goes.

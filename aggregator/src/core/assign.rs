@@ -10,7 +10,7 @@ use std::{
 };
 
 use quorate_proto::{AgentKey, Assignment, Digest, MonitorId, Region, Slot, codec};
-use quorate_quorum::{Event, Moment, Policy};
+use quorate_quorum::{Event, Moment, PagingEvent, Policy};
 
 use super::{
     effect::{Effect, HandOver, HandedOver, Now, Parcel},
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Config, Monitor},
+    decide,
     model::Dispatch,
     store::{Change, MonitorForm, StoredVerdict},
 };
@@ -55,6 +56,7 @@ impl Core {
     pub(super) fn configure(&mut self, config: Arc<Config>, now: Now) {
         let channels_changed = self.config.channels != config.channels;
         self.config = config;
+        self.page(PagingEvent::Follow(self.config.paging), now);
         if channels_changed {
             self.effects.push(Effect::Dispatch(Dispatch::Channels(self.config.channels.clone())));
         }
@@ -192,6 +194,9 @@ impl Core {
         for monitor in Arc::clone(&self.config).monitors.iter().cloned() {
             let id = monitor.spec.id.clone();
             let policy = self.policy(&monitor);
+            let parents = monitor.depends_on.iter().cloned().collect();
+            let watch = PagingEvent::Watch { monitor: id.clone(), policy: Box::new(policy.clone()), parents };
+            self.page(watch, now);
             let watched = match self.monitors.remove(&id) {
                 Some(before) if before.policy == policy => {
                     self.monitors.insert(id, Watched { monitor, ..before });
@@ -232,6 +237,7 @@ impl Core {
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
             restart_budget: monitor.restart_budget,
+            target: decide::target(&monitor.spec.url),
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
             ..Policy::new(
                 monitor.regions.iter().cloned().collect(),

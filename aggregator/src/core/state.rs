@@ -7,7 +7,7 @@ use std::{
 };
 
 use quorate_proto::{AgentKey, AggregatorKey, Chains, Micros, MonitorId, Region, frame::Health};
-use quorate_quorum::{Engine, Event, Moment, Policy};
+use quorate_quorum::{Engine, Event, Moment, Paging, PagingEvent, Policy};
 use tokio::sync::mpsc;
 
 use super::{
@@ -24,7 +24,7 @@ use crate::{
     config::{Config, Monitor},
     decide::Sighting,
     limits,
-    model::{Counts, Intake, Push, Said, Tracked},
+    model::{ChannelId, Counts, Intake, Push, Said, Tracked},
     store::{StoredTls, StoredVerdict},
 };
 
@@ -49,6 +49,11 @@ pub(super) struct Core {
     /// What was said, and what TLS agreed on, before the start, until the monitor is taken up.
     pub(super) remembered: Remembered,
     pub(super) outbox: Outbox,
+    pub(super) paging: Paging,
+    /// Who was told of each group, and of each monitor that flaps, by the key under which the store keeps it.
+    pub(super) told: BTreeMap<String, BTreeSet<ChannelId>>,
+    /// What was seen last of each monitor that flaps.
+    pub(super) causes_of_flapping: BTreeMap<MonitorId, String>,
     pub(super) ledger: Ledger,
     /// When the first parked unit has waited for too long.
     pub(super) parked_until: Option<Moment>,
@@ -147,16 +152,24 @@ impl Core {
 
     /// When [`Core::apply`] is to be called even if nothing happens.
     pub(super) fn wake_at(&self) -> Moment {
-        let engine = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
-        [engine, self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
+        [self.tick_at(), self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
             .into_iter()
             .flatten()
             .min()
             .unwrap_or_default()
     }
 
+    /// When something is due by the engine or by paging.
+    fn tick_at(&self) -> Option<Moment> {
+        let due = [self.engine.next_deadline(), self.paging.next_deadline()].into_iter().flatten().min();
+        due.map(|at| at.max(self.ticked_at.after(TICK_PAUSE)))
+    }
+
     /// Tells the engine something, and does what it wants done.
     pub(super) fn feed(&mut self, event: Event, now: Now) {
+        if let Some(event) = PagingEvent::of_event(&event) {
+            self.page(event, now);
+        }
         for effect in self.engine.handle(event, now.moment) {
             match effect {
                 quorate_quorum::Effect::Confirm { monitor, regions, request } => {
@@ -165,6 +178,9 @@ impl Core {
                 quorate_quorum::Effect::Changed(change) => self.changed(&change, now),
                 quorate_quorum::Effect::Restarted { monitor, regions, began: _, took } => {
                     self.restarted(&monitor, &regions, took, now);
+                }
+                quorate_quorum::Effect::Suspected { monitor, suspect } => {
+                    self.page(PagingEvent::Suspected { monitor, suspect }, now);
                 }
             }
         }
@@ -192,10 +208,10 @@ impl Core {
     }
 
     pub(super) fn on_time(&mut self, now: Now) {
-        let tick_at = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
-        if tick_at.is_some_and(|at| at <= now.moment) {
+        if self.tick_at().is_some_and(|at| at <= now.moment) {
             self.ticked_at = now.moment;
             self.feed(Event::Tick, now);
+            self.page(PagingEvent::Tick, now);
             self.canvas.touch_rest();
         }
         self.expire_parked(now);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_proto::{MonitorId, Region, frame::AggregatorControl};
-use quorate_quorum::{Timeline, Verdict, VerdictChange};
+use quorate_quorum::{PagingEvent, Timeline, Verdict, VerdictChange};
 
 use super::{
     chance,
@@ -40,7 +40,8 @@ impl Core {
         let before = open.map(|tracked| tracked.incident.verdict.clone());
         let decision = decide::decide(&Situation {
             monitor: &watched.monitor,
-            channels: &self.config.channels,
+            // Who hears of it, paging decides; the end of an incident goes to whoever was told of it.
+            channels: &[],
             open,
             change,
             sightings: &sightings,
@@ -66,6 +67,7 @@ impl Core {
             }
             self.decided(change.to.name(), decision, now);
         }
+        self.page(PagingEvent::Turned { monitor: change.monitor.clone(), to: change.to }, now);
     }
 
     /// Ends the incident of a monitor that is not configured any more.

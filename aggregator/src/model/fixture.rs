@@ -36,6 +36,7 @@ pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
         restart_budget: Micros::from_secs(30),
+        depends_on: vec![],
         certificate_warning: Micros::from_secs(14 * 86_400),
         channels: ["x", "y", "z"].map(str::to_owned).to_vec(),
     }
@@ -63,6 +64,9 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         resolved_at: None,
         regions: vec![],
         timeline: IncidentTimeline::default(),
+        held_by: vec![],
+        group: None,
+        flapping: false,
     }
 }
 

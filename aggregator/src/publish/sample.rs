@@ -158,6 +158,8 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         interval: Micros::from_secs(10),
         quorum: "4 of 5 regions for 11s".into(),
         verify_tls: true,
+        held_by: vec![],
+        flapping: false,
         regions: regions.collect(),
     })
 }
@@ -219,6 +221,8 @@ fn single(id: &str, name: &str) -> MonitorView {
         interval: Micros::from_secs(30),
         quorum: "the only region, three times over 30s".into(),
         verify_tls: false,
+        held_by: vec![],
+        flapping: false,
         regions: vec![region],
     }
 }
@@ -267,6 +271,9 @@ fn down(failing: &[&str]) -> Incident {
             decided_at: Some(ago(192.3)),
             sent_at: Some(ago(192.0)),
         },
+        held_by: vec![],
+        group: None,
+        flapping: false,
     }
 }
 

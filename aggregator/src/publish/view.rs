@@ -50,6 +50,10 @@ pub(super) struct FullMonitor<'a> {
     /// How the quorum is set, in words.
     quorum: &'a str,
     verify_tls: bool,
+    /// The monitors that it depends on and that hold its page.
+    held_by: &'a [MonitorId],
+    /// Whether it flaps, so that it is not paged for each time.
+    flapping: bool,
     regions: Vec<FullRegion<'a>>,
 }
 
@@ -107,6 +111,8 @@ impl<'a> FullMonitor<'a> {
             interval_ms: monitor.interval.as_millis_f64(),
             quorum: &monitor.quorum,
             verify_tls: monitor.verify_tls,
+            held_by: &monitor.held_by,
+            flapping: monitor.flapping,
             regions: monitor.regions.iter().map(FullRegion::of).collect(),
         }
     }

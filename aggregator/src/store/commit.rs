@@ -12,7 +12,7 @@ use quorate_quorum::{
     uptime::{MendRule, Stretch},
 };
 
-use crate::model::{AgentRecord, Delivery, JoinToken, Maintenance, MonitorEvent, Said, Tracked};
+use crate::model::{AgentRecord, Delivery, JoinToken, Kept, Maintenance, MonitorEvent, Said, Tracked};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -152,6 +152,13 @@ pub enum Change {
         name: String,
         /// When it was made.
         created_at: WallMicros,
+    },
+    /// What paging keeps of one thing.
+    Paging {
+        /// Which thing.
+        key: String,
+        /// What; none: nothing any more.
+        kept: Option<Box<Kept>>,
     },
 }
 

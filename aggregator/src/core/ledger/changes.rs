@@ -31,6 +31,7 @@ enum Thing {
     Turn(WallMicros, MonitorId),
     Away(WallMicros),
     Maintenance(String),
+    Paging(String),
 }
 
 impl Changes {
@@ -116,6 +117,7 @@ impl Thing {
             Change::Turn { monitor, at, .. } => Self::Turn(*at, monitor.clone()),
             Change::Away(stretch) => Self::Away(stretch.from),
             Change::Maintenance(maintenance) => Self::Maintenance(maintenance.id.clone()),
+            Change::Paging { key, .. } => Self::Paging(key.clone()),
         }
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn config(monitors: Vec<Monitor>, channels: &[&str]) -> Config {
         local_regions: vec![],
         channels: channels.iter().map(|text| fixture::channel(text)).collect(),
         monitors,
+        paging: quorate_quorum::PagingSettings::default(),
     }
 }
 

@@ -46,14 +46,16 @@ fn events() -> Vec<(&'static str, AlertEvent)> {
         .for_each(|region| *region = sample::region(region.region.as_str(), "ok", None));
     let summary =
         "The store cannot be written: database or disk is full. Paging goes on from memory; make room.";
-    vec![
+    let mut events = vec![
         ("opened", AlertEvent::Opened(Box::new(down))),
         ("opened_partial", AlertEvent::Opened(Box::new(partial.clone()))),
         ("updated_partial", AlertEvent::Updated(Box::new(partial))),
         ("opened_unobserved", AlertEvent::Opened(Box::new(unobserved))),
         ("resolved", AlertEvent::Resolved(Box::new(resolved))),
         ("notice", AlertEvent::Notice { kind: "storage_failing".to_owned(), summary: summary.to_owned() }),
-    ]
+    ];
+    events.extend(sample::of_paging());
+    events
 }
 
 #[test]
@@ -88,6 +90,7 @@ fn no_limit_is_passed_whatever_the_texts_are() {
                     AlertEvent::Event(event)
                 }
                 AlertEvent::Notice { .. } => AlertEvent::Notice { kind: text.clone(), summary: text.clone() },
+                other => sample::absurd_of_paging(other, &text),
             };
             let message = body(&sample::alert(event), SENT_AT, &options);
             check_limits(&format!("{name}, {event_name}"), &message);
