@@ -17,6 +17,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug> Connecti
 /// Something to be waited for in a simulation.
 pub type Wait<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Binds a UDP socket.
+pub type Bind = dyn Fn(SocketAddr) -> io::Result<Datagrams>;
+/// A TCP connection that is being made.
+pub type Connecting = Wait<io::Result<Box<dyn Connection>>>;
+/// Connects a TCP socket.
+pub type Connect = dyn Fn(SocketAddr) -> Connecting;
+/// Passes by a moment of the disk that holds a folder.
+pub type Pass = dyn Fn(&Path, Disk) -> Wait<()>;
+
 /// A moment at which a disk's work can be cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disk {
@@ -39,11 +48,11 @@ pub struct World {
     /// Reads both clocks.
     pub now: Box<dyn Fn() -> Now>,
     /// Binds a UDP socket.
-    pub datagrams: Box<dyn Fn(SocketAddr) -> io::Result<Datagrams>>,
+    pub datagrams: Box<Bind>,
     /// Connects a TCP socket.
-    pub stream: Box<dyn Fn(SocketAddr) -> Wait<io::Result<Box<dyn Connection>>>>,
+    pub stream: Box<Connect>,
     /// Passes by a moment of the disk that holds a folder: what it gives is waited for, and may never come.
-    pub disk: Box<dyn Fn(&Path, Disk) -> Wait<()>>,
+    pub disk: Box<Pass>,
     /// Fills bytes with what nobody else was given.
     pub fill: Box<dyn Fn(&mut [u8])>,
 }
@@ -80,7 +89,7 @@ pub fn now() -> Option<Now> {
 }
 
 /// Connects a TCP socket in the world that this thread is in.
-pub fn connect(address: SocketAddr) -> Option<Wait<io::Result<Box<dyn Connection>>>> {
+pub fn connect(address: SocketAddr) -> Option<Connecting> {
     world().map(|world| (world.stream)(address))
 }
 

@@ -5,12 +5,15 @@ mod api;
 mod check;
 mod config;
 mod error;
+mod explain;
+mod export;
 mod init;
 mod log;
 mod presets;
 mod serve;
 mod stop;
 mod up;
+mod verify;
 
 use std::{io, process::ExitCode};
 
@@ -31,6 +34,7 @@ Examples:
   quorate agents add eu-1 --region eu-west     a join string for an agent there
   quorate check wss://chat.example.org/ws      what is wrong with it, from here
   quorate presets                              Socket.IO, GraphQL, MQTT and others, ready to be spoken
+  quorate explain last                         why the latest incident was decided as it was
 
 Exit codes:
   0  done; for check: passed; for demo: every fault was paged, or rightly not paged
@@ -66,6 +70,12 @@ enum Command {
     Agents(agents::Arguments),
     /// What is wrong with a WebSocket server, from here: a waterfall, the likely cause and the mend, conformance, a checklist
     Check(Box<check::Arguments>),
+    /// Why an incident was decided as it was: in plain sentences, with a timeline
+    Explain(explain::Arguments),
+    /// Write an incident's evidence as one file, signed, for whoever doubts it
+    Export(export::Arguments),
+    /// Verify an evidence file, with nothing but the file and the keys that you pin
+    Verify(verify::Arguments),
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -79,7 +89,10 @@ pub fn main() -> ExitCode {
         | Command::Config(_)
         | Command::Presets(_)
         | Command::Agents(_)
-        | Command::Check(_) => log::Level::Warn,
+        | Command::Check(_)
+        | Command::Explain(_)
+        | Command::Export(_)
+        | Command::Verify(_) => log::Level::Warn,
     };
     let done = arguments.log.install(default).and_then(|()| run(arguments.command));
     done.unwrap_or_else(|error| {
@@ -98,6 +111,9 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
         Command::Check(arguments) => on_one_core(async { Ok(check::run(*arguments).await) }),
+        Command::Explain(arguments) => on_one_core(explain::run(arguments)),
+        Command::Export(arguments) => on_one_core(export::run(arguments)),
+        Command::Verify(arguments) => verify::run(&arguments),
     }
 }
 

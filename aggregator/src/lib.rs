@@ -13,6 +13,7 @@ pub mod config;
 pub mod core;
 pub mod decide;
 pub mod demo;
+pub mod evidence;
 pub mod ingest;
 pub mod limits;
 pub mod model;

@@ -594,3 +594,29 @@ pub const ALERT_LIST_MAX: usize = 25;
 
 /// Agents that the first sentence of an alert names; the rest is counted.
 pub const ALERT_NAMES_MAX: usize = 5;
+
+// --- evidence
+
+/// Units of one agent's run that a decision refers to, besides the one in which the run begins: ten a second, as 1,000
+/// monitors at an interval of 10 s make them, for the longest that a rule wants to see a failure (300 s) would be 3,000, and
+/// a verdict by the fast rule needs some 200.
+pub const EVIDENCE_RUN_UNITS_MAX: u64 = 1_000;
+
+/// Decisions kept of one incident: the first half and the latest half. One that has more is going to and fro.
+pub const EVIDENCE_DECISIONS_MAX: u32 = 32;
+
+/// Bytes of signed units read for one incident. When there are more, units that say nothing of the monitor are left out.
+pub const EVIDENCE_UNIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Units read for one incident.
+pub const EVIDENCE_UNITS_MAX: usize = 20_000;
+
+/// Bytes of an evidence file: the units in base64, and some 100 bytes around each, as bounded above.
+pub const EVIDENCE_FILE_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Faults told of one evidence file; more are of no further use.
+pub const EVIDENCE_FAULTS_MAX: usize = 50;
+
+/// Regions of one decision in an evidence file, and agents of one region: more than anyone has, and the rules look at each
+/// a few times.
+pub const EVIDENCE_REGIONS_MAX: usize = 1_000;

@@ -7,6 +7,7 @@
 //! | `serve` | the aggregator alone | `cli/serve.rs`, `run.rs` |
 //! | `init`, `config check` | writes and checks `quorate.toml` | `cli/init.rs`, `cli/config.rs` |
 //! | `agents add`, `list`, `revoke` | enrols and revokes agents, through the HTTP API | `cli/agents.rs` |
+//! | `explain`, `export`, `verify` | why an incident was decided, and the proof of it | `evidence.rs` |
 //! | `check` | one check from here, explained | `quorate_agent::check` |
 
 use std::process::ExitCode;

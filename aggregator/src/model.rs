@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod alert;
 pub mod event;
+pub mod evidence;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod incident;
@@ -20,6 +21,7 @@ pub mod view;
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
 pub use event::{EventKind, MonitorEvent, Severity};
+pub use evidence::{DecisionRecord, Evidence, StoredUnit, UnitSpan};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
 pub use maintenance::{Maintenance, MaintenanceOrigin};

@@ -3,6 +3,7 @@
 //! | path | for | asks for a token |
 //! |---|---|---|
 //! | `/`, `/assets/style.css` | people: the status page | no |
+//! | `/incidents/{id}` | people: one incident explained, with its timeline | no |
 //! | `/status.json` | programs: the same in our words | no |
 //! | `/api/v2/{summary,status}.json` | programs that read Statuspage v2 | no |
 //! | `/healthz`, `/readyz` | whatever started this process | no |
@@ -44,6 +45,7 @@ use axum::{
     middleware,
     routing::get,
 };
+use quorate_proto::AggregatorKey;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
@@ -52,7 +54,7 @@ use crate::{
     config::Page,
     limits,
     model::{Intake, Snapshot},
-    store::Reader,
+    store::{Dossier, Reader},
 };
 
 pub use exposition::{Family, FamilyKind, Sample};
@@ -75,9 +77,16 @@ pub struct Sources {
     pub reader: Reader,
     /// The core, for what an operator wants changed.
     pub intake: mpsc::Sender<Intake>,
+    /// The aggregator's key, for those who pin it.
+    pub aggregator: AggregatorKey,
+    /// Seals evidence with that key.
+    pub sealer: Sealer,
     /// Metrics that another stage keeps; called at each scrape, so it must be quick and never wait.
     pub further_metrics: FurtherMetrics,
 }
+
+/// Makes a sealed file of an incident's evidence; none where it cannot be written, which is a defect.
+pub type Sealer = Arc<dyn Fn(&Dossier) -> Option<String> + Send + Sync>;
 
 /// Gives the metrics of another stage. Their names are that stage's promise, and not in the golden list of this one.
 pub type FurtherMetrics = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
@@ -122,6 +131,7 @@ fn router(shared: Arc<Shared>) -> Router {
     let public = Router::new()
         .route("/", get(page::serve))
         .route(page::STYLE_PATH, get(page::style))
+        .route("/incidents/{id}", get(page::story::serve))
         .route("/status.json", get(status_json::serve))
         .route("/api/v2/summary.json", get(statuspage::summary))
         .route("/api/v2/status.json", get(statuspage::status))

@@ -31,12 +31,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    key::KeyFileError,
+    key::{KeyFileError, existing_key},
     local::{LocalAgentError, LocalAgents},
 };
 use crate::{
+    clock,
     config::Config,
     core::{self, ForeignKey, TokenError, token},
+    evidence::EvidenceFile,
     ingest::{self, IngestError},
     limits,
     model::{Admin, AdminError, AgentRecord, Intake, Roster, Snapshot},
@@ -155,6 +157,7 @@ impl Aggregator {
         let core = spawn_core(&config, present, quic_addr, (store, recovered), &wires, intake_end, dispatch);
         let notify = spawn_notify(&config, dispatch_end, intake.clone());
         let counts = Arc::new(ingest::Counts::default());
+        let sealing = Arc::clone(&key);
         let door = |cancel| ingest::Options {
             listener,
             key,
@@ -165,7 +168,7 @@ impl Aggregator {
         };
         let mut entrances = vec![
             spawn_ingest(door),
-            spawn_publish(http, &wires, reader, intake.clone(), Arc::clone(&counts)),
+            spawn_publish(http, &wires, (reader, sealing), intake.clone(), Arc::clone(&counts)),
         ];
         entrances.extend(watched.map(|path| {
             let (intake, page) = (intake.clone(), Arc::clone(&wires.page));
@@ -352,7 +355,7 @@ fn spawn_ingest(options: impl FnOnce(CancellationToken) -> ingest::Options) -> S
 fn spawn_publish(
     listener: TcpListener,
     wires: &Wires,
-    reader: Reader,
+    (reader, key): (Reader, Arc<SigningKey>),
     intake: mpsc::Sender<Intake>,
     counts: Arc<ingest::Counts>,
 ) -> Stage {
@@ -361,6 +364,10 @@ fn spawn_publish(
         page: Arc::clone(&wires.page),
         reader,
         intake,
+        aggregator: key.aggregator_key(),
+        sealer: Arc::new(move |dossier| {
+            EvidenceFile::of(dossier, key.aggregator_key(), clock::wall()).sealed(&key)
+        }),
         further_metrics: Arc::new(move || door_metrics::families(&counts.read())),
     };
     Stage::spawn("publish", move |cancel| publish::run(publish::Options { listener }, sources, cancel))

@@ -19,8 +19,8 @@ pub mod writer;
 pub use commit::{BatchFacts, Change, Commit, CommitError, EntryFacts, MonitorForm, StoredTls, UnitRows};
 pub use open::OpenError;
 pub use reader::{
-    AddressRow, CanaryRow, Cursor, Grain, IdleTimeoutRow, Paged, PhasesMs, Reader, ResultRow, Rollup,
-    RoundTripsMs, StoreError,
+    AddressRow, CanaryRow, Cursor, Dossier, Grain, IdleTimeoutRow, Meant, Paged, PhasesMs, Reader, ResultRow,
+    Rollup, RoundTripsMs, StoreError,
 };
 pub use recover::{Recovered, StoredVerdict};
 pub use writer::Retention;

@@ -1,45 +1,53 @@
 //! Thousands of monitor-years of the real engine, on paths that fail and servers that do not; and total outages, to see
-//! how long they take to be decided.
+//! how long they take to be decided. `cargo run --release -p quorate-tests --bin years -- --help` is its face.
 //!
 //! # The world
-//! Regions check one monitor in staggered phases and send heartbeats every 5 s. Each path from a region to the server is
-//! out for a fixed time at random moments, independent of the others. A check on a path that is out fails: refused
-//! outages answer after 40 ms, silent ones after the whole timeout, even if the path is back before (which real
-//! retransmission would notice: the world is worse than the real one). Agents answer a confirmation with two attempts
-//! one second apart, and ignore a request while they work on another. Results take their time to the aggregator.
+//! Regions check one monitor in staggered phases and send heartbeats every 5 s. What goes wrong is in `clusters.rs`: paths
+//! that lose single checks and have bad spells, providers that take several regions with them, starved agents. A check
+//! on a path that is bad fails: refused ones after 40 ms, silent ones after the whole timeout, even if the path is good
+//! before (which real retransmission would notice: the world is worse than the real one). Agents answer a confirmation
+//! with two attempts one second apart, and ignore a request while they work on another. Results take their time to
+//! the aggregator.
 //!
 //! # Why quiet stretches may be skipped
 //! A year at T = 30 s has 5 million checks, nearly all of them passes that change nothing. They are skipped thus: an
-//! engine is warmed up once, for ten minutes of passes; outages that lie less than [`QUIET`] apart form a *cluster*; each
-//! cluster is run in full on a clone of the warm engine, moved in time by a multiple of the interval and of the heartbeat.
-//! That is exact because the engine knows moments only by their differences and everything that it remembers of an
-//! outage is gone after [`QUIET`] without one: votes are replaced within an interval, failures are released within the
-//! recovery span or a vote's lifetime, a monitor's rounds are earned back in 240 s. The one thing that lasts longer is
-//! the ration of the whole engine; at 99.9 % a fleet earns about 160 checks between two outages and spends 12 on one,
-//! so it is full when a cluster starts.  [`compare`] runs the same days with and without skipping, and the system test
-//! wants equal changes of verdict at equal moments.
+//! engine is warmed up once, for ten minutes of passes; outages that lie less than [`Setup::quiet`] apart form a
+//! *cluster*; each cluster is run in full on a clone of the warm engine, moved in time by a multiple of the interval and
+//! of the heartbeat. That is exact because the engine knows moments only by their differences and everything that it
+//! remembers of an outage is gone after that time without one: votes are replaced within an interval, failures are
+//! released within the recovery span or a vote's lifetime, a monitor's rounds are earned back in 240 s. The one thing
+//! that lasts longer is the ration of the whole engine; at 99.9 % a fleet earns about 160 checks between two outages and
+//! spends 12 on one, so it is full when a cluster starts. [`compare`] runs the same days with and without skipping, and
+//! the system test wants equal changes of verdict at equal moments.
 //!
-//! A cluster in which no two paths fail at the same time is counted and not run: one failing region of several is never a
-//! quorum (the engine's property tests hold that), so it cannot page. A path counts as failing from the start of its
-//! outage until its next check has surely passed. [`Years::lone_run`] of these are run all the same.
+//! A confirming attempt may be lost like any check. Which of a cluster's attempts are lost is drawn before it is run, for
+//! as many as the ration allows: so it is known without running it how many failures there can be besides the outages.
+//!
+//! Clusters that cannot page, because too few regions can vote *fail* at the same time or not for long enough, are counted
+//! and not run (`skip.rs` has the argument). Of these the first [`Run::lone_max`] are run all the same: none may page,
+//! and what confirmations cost is measured on them.
 
+pub mod bound;
+mod clusters;
+mod skip;
 mod world;
 
 use quorate_proto::Micros;
-use quorate_quorum::{Moment, Quorum, Sensitivity, Verdict};
+use quorate_quorum::{Moment, Policy, Quorum, Rule, Sensitivity, Verdict};
 
-use self::world::World;
 pub use self::world::{Change, Fault, Outage};
-
-/// Outages that lie further apart than this do not know of each other.
-pub const QUIET: Micros = Micros::from_secs(300);
+use self::{
+    clusters::{Cluster, Clusters},
+    skip::Skip,
+    world::World,
+};
 
 const YEAR: f64 = 365.25 * 86_400.0;
 
 /// The monitor that is watched.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// Regions that watch it.
+    /// Regions that watch it: 1 to 32.
     pub regions: u16,
     /// From one scheduled check to the next; a multiple of the heartbeat's 5 s.
     pub interval: Micros,
@@ -49,15 +57,60 @@ pub struct Setup {
     pub quorum: Quorum,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// The evidence span, in place of the sensitivity's.
+    pub confirm_for: Option<Micros>,
+    /// What the first region's agent does in place of checking.
+    pub odd: Option<Odd>,
+}
+
+/// What an agent does that lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// It says that everything fails.
+    FailsAll,
+    /// It says that everything passes.
+    PassesAll,
 }
 
 /// The paths on which it is watched.
 #[derive(Clone, Copy, Debug)]
 pub struct Paths {
-    /// The part of the time that each path is out.
-    pub unavailable: f64,
-    /// How long an outage takes.
-    pub outage: Micros,
+    /// Most of them.
+    pub usual: Spells,
+    /// The first so many regions have other paths.
+    pub worse: Option<(u16, Spells)>,
+    /// The chance of a single check on a good path to be lost.
+    pub loss: f64,
+    /// Region `i` is at provider `i % providers`; 0: regions share nothing.
+    pub providers: u16,
+    /// Spells in which a provider fails with all its regions.
+    pub common: Spells,
+    /// Spells in which an agent is starved, and says so.
+    pub starved: Spells,
+}
+
+/// When something is bad.
+#[derive(Clone, Copy, Debug)]
+pub struct Spells {
+    /// The part of the time.
+    pub share: f64,
+    /// For how long at a time, in the mean.
+    pub lasts: Micros,
+    /// Every spell takes that long; otherwise exponential.
+    pub is_fixed: bool,
+}
+
+/// How much is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Monitor-years.
+    pub monitor_years: f64,
+    /// Of the clusters that cannot page, so many are run.
+    pub lone_max: u64,
+    /// After so many pages the run ends: what is to be known is known.
+    pub pages_max: u64,
+    /// For every draw.
+    pub seed: u64,
 }
 
 /// What happened in some monitor-years without any fault of the server.
@@ -67,20 +120,26 @@ pub struct Years {
     pub seed: u64,
     /// How many.
     pub monitor_years: f64,
-    /// Path outages.
+    /// Outages of paths, providers and agents, and lost checks.
     pub outages: u64,
     /// Clusters of outages.
     pub clusters: u64,
-    /// Clusters in which several paths fail at once: all were run.
+    /// Clusters that may page: all were run.
     pub clusters_run: u64,
     /// Others that were run.
     pub lone_run: u64,
     /// Events that the engine handled.
     pub events: u64,
-    /// Times that the verdict turned partial.
+    /// Times that the verdict turned partial, in what was run.
     pub partials: u64,
     /// Times that the verdict turned down: false pages, every one.
     pub pages: u64,
+    /// Those of them that rule 4 made: more than half of the regions, for long.
+    pub pages_by_majority: u64,
+    /// Pages of clusters that cannot page: the argument for skipping them would be wrong.
+    pub pages_impossible: u64,
+    /// Confirming attempts for each scheduled check: measured on what was run, counted for all clusters.
+    pub extra_load: f64,
 }
 
 /// How total outages were found.
@@ -94,6 +153,8 @@ pub struct Detections {
     pub missed: u64,
     /// The longest time from fault to decision.
     pub slowest: Micros,
+    /// What 99 of 100 outages do not exceed.
+    pub p99: Micros,
     /// The mean of that time.
     pub mean: Micros,
     /// The longest time from the server's return to the verdict up.
@@ -108,30 +169,103 @@ impl Setup {
         timeout: Micros::from_secs(10),
         quorum: Quorum::Default,
         sensitivity: Sensitivity::Balanced,
+        confirm_for: None,
+        odd: None,
     };
+
+    /// Outages that lie further apart than this do not know of each other.
+    pub fn quiet(&self) -> Micros {
+        Micros::from_secs(300).max(self.policy().stale_after() * 4)
+    }
+
+    /// What the engine is told.
+    pub fn policy(&self) -> Policy {
+        let regions = (0..self.regions).filter_map(world::region).collect();
+        Policy {
+            quorum: self.quorum,
+            sensitivity: self.sensitivity,
+            confirm_for: self.confirm_for,
+            revision: 1,
+            ..Policy::new(regions, self.interval, self.timeout)
+        }
+    }
+
+    /// Confirming attempts that may be made in a cluster that lasts so long, at most: the ration of one monitor is eight rounds at once and one
+    /// more each 30 s, and a round is two attempts of each region.
+    fn attempts_max(&self, lasts: Micros) -> u64 {
+        (9 + lasts.0 / 30_000_000) * 2 * u64::from(self.regions)
+    }
 }
 
-/// Runs monitor-years without a fault of the server, and counts the pages. Of the clusters in
-/// which paths fail one at a time only the first `lone_max` are run.
-pub fn years(setup: &Setup, paths: &Paths, monitor_years: f64, lone_max: u64, seed: u64) -> Years {
-    let mut report = Years { seed, monitor_years, ..Years::default() };
-    let warm = World::warm(setup);
-    for cluster in Clusters::new(setup, paths, monitor_years * YEAR, seed) {
-        report.outages += cluster.len() as u64;
+impl Spells {
+    /// Never bad.
+    pub const NONE: Self = Self { share: 0.0, lasts: Micros::from_secs(20), is_fixed: false };
+}
+
+impl Paths {
+    /// Paths that are independent of each other and bad for one time at a time.
+    pub const fn independent(share: f64, lasts: Micros, is_fixed: bool) -> Self {
+        Self {
+            usual: Spells { share, lasts, is_fixed },
+            worse: None,
+            loss: 0.0,
+            providers: 0,
+            common: Spells::NONE,
+            starved: Spells::NONE,
+        }
+    }
+
+    fn of(&self, region: u16) -> Spells {
+        self.worse.filter(|(count, _)| region < *count).map_or(self.usual, |(_, worse)| worse)
+    }
+}
+
+/// Runs monitor-years without a fault of the server, and counts the pages. `told` hears of the part that is done.
+pub fn years(setup: &Setup, paths: &Paths, limits: &Run, mut told: impl FnMut(&Years)) -> Years {
+    let seconds = limits.monitor_years * YEAR;
+    let mut report = Years { seed: limits.seed, ..Years::default() };
+    let (warm, skip) = (World::warm(setup), Skip::new(setup));
+    let (mut attempts, mut lone_attempts) = (0, 0);
+    let mut until = seconds;
+    let mut clusters = Clusters::new(setup, paths, seconds, limits.seed);
+    let mut cluster = Cluster::default();
+    while clusters.next_into(&mut cluster) {
+        report.outages += cluster.outages.len() as u64;
         report.clusters += 1;
-        if fail_at_once(setup, &cluster) {
+        if report.clusters.is_multiple_of(1 << 16) {
+            let at = cluster.outages.first().map_or(0.0, |outage| outage.start.0 as f64 / 1e6);
+            told(&Years { monitor_years: at / YEAR, ..report.clone() });
+        }
+        let may_page = skip.may_page(&cluster);
+        if may_page {
             report.clusters_run += 1;
-        } else if report.lone_run < lone_max {
+        } else if report.lone_run < limits.lone_max {
             report.lone_run += 1;
         } else {
             continue;
         }
         let ran = run(&warm, &cluster);
-        report.events += ran.events;
         let turns = |to| ran.changes.iter().filter(|change| change.to == to).count() as u64;
+        report.events += ran.events;
         report.partials += turns(Verdict::Partial);
         report.pages += turns(Verdict::Down);
+        let by_majority = |change: &&Change| matches!(change.rule, Rule::Majority { .. });
+        report.pages_by_majority += ran.changes.iter().filter(by_majority).count() as u64;
+        if may_page {
+            attempts += ran.confirming;
+        } else {
+            lone_attempts += ran.confirming;
+            report.pages_impossible += turns(Verdict::Down);
+        }
+        if report.pages >= limits.pages_max {
+            until = cluster.outages.last().map_or(seconds, |outage| outage.end.0 as f64 / 1e6);
+            break;
+        }
     }
+    report.monitor_years = until / YEAR;
+    let lone = (report.clusters - report.clusters_run) as f64;
+    let attempts = attempts as f64 + lone_attempts as f64 / report.lone_run.max(1) as f64 * lone;
+    report.extra_load = attempts / (until / setup.interval.as_secs_f64() * f64::from(setup.regions));
     report
 }
 
@@ -141,35 +275,37 @@ pub fn detections(setup: &Setup, fault: Fault, disturbed: bool, count: u64, seed
     let mut random = fastrand::Rng::with_seed(seed);
     let mut report = Detections { seed, outages: count, ..Detections::default() };
     let warm = World::warm(setup);
-    let mut sum = 0;
+    let mut took_all = Vec::new();
     for _ in 0..count {
         let start = Moment(120_000_000 + random.u64(0..setup.interval.0 * 2));
         let lasts = setup.interval * 2 + Micros::from_secs(120) + Micros(random.u64(0..setup.interval.0));
         let end = start.after(lasts);
-        let mut outages = vec![Outage { region: None, start, end, fault }];
+        let mut outages = vec![Outage { regions: u32::MAX, start, end, fault }];
         if disturbed {
-            let region = Some(random.u16(0..setup.regions));
+            let regions = 1 << random.u16(0..setup.regions);
             let start = start.before(Micros::from_secs(60)).after(Micros(random.u64(0..120_000_000)));
             let fault = if random.bool() { Fault::Refused } else { Fault::Silent };
-            outages.push(Outage { region, start, end: start.after(Micros::from_secs(40)), fault });
+            outages.push(Outage { regions, start, end: start.after(Micros::from_secs(40)), fault });
             outages.sort_by_key(|outage| outage.start);
         }
 
-        let ran = run(&warm, &outages);
+        let ran = run(&warm, &Cluster { outages, lost: Vec::new() });
         let turned = |to, within: std::ops::Range<Moment>| {
             ran.changes.iter().find(|change| change.to == to && within.contains(&change.at))
         };
-        let (down, up) = (turned(Verdict::Down, start..end), turned(Verdict::Up, end..Moment(u64::MAX)));
+        let usual = warm.usual().unwrap_or(Verdict::Up);
+        let (down, up) = (turned(Verdict::Down, start..end), turned(usual, end..Moment(u64::MAX)));
         let (Some(down), Some(up)) = (down, up) else {
             report.missed += 1;
             continue;
         };
-        let took = down.at.since(start);
-        sum += took.0;
-        report.slowest = report.slowest.max(took);
+        took_all.push(down.at.since(start));
         report.recovery_slowest = report.recovery_slowest.max(up.at.since(end));
     }
-    report.mean = Micros(sum) / (count - report.missed).max(1);
+    took_all.sort_unstable();
+    report.slowest = took_all.last().copied().unwrap_or_default();
+    report.p99 = took_all.get(took_all.len() * 99 / 100).copied().unwrap_or_default();
+    report.mean = Micros(took_all.iter().map(|took| took.0).sum::<u64>() / took_all.len().max(1) as u64);
     report
 }
 
@@ -178,96 +314,28 @@ pub fn compare(setup: &Setup, paths: &Paths, days: f64, seed: u64) -> (Vec<Chang
     let warm = World::warm(setup);
     let clusters: Vec<_> = Clusters::new(setup, paths, days * 86_400.0, seed).collect();
     let skipping = clusters.iter().flat_map(|cluster| run(&warm, cluster).changes).collect();
-    let all: Vec<_> = clusters.iter().flatten().copied().collect();
     let mut world = warm;
     let from = world.now();
-    world.carry_on(all.iter().map(|outage| outage.later(from)).collect());
+    world.carry_on(clusters.iter(), from, Micros::ZERO);
     let full = world.changes.iter().map(|change| Change { at: change.at.before(Micros(from.0)), ..*change });
     (skipping, full.collect())
-}
-
-/// Whether several paths fail at the same time. A failing check may begin when the outage ends and last the timeout; a
-/// pass of the next scheduled check ends the vote.
-fn fail_at_once(setup: &Setup, cluster: &[Outage]) -> bool {
-    let lingers = setup.interval + setup.timeout * 2;
-    let meet =
-        |one: &Outage, other: &Outage| one.region != other.region && other.start < one.end.after(lingers);
-    let pairs = |(index, one)| cluster.iter().skip(index + 1).any(|other| meet(one, other));
-    cluster.iter().enumerate().any(pairs)
 }
 
 struct Ran {
     changes: Vec<Change>,
     events: u64,
+    confirming: u64,
 }
 
 /// Runs one cluster on a clone of the warm world; the changes are given in the cluster's own time.
-fn run(warm: &World, cluster: &[Outage]) -> Ran {
+fn run(warm: &World, cluster: &Cluster) -> Ran {
     let mut world = warm.clone();
-    let start = cluster.first().map_or(0, |outage| outage.start.0);
+    let start = cluster.outages.first().map_or(0, |outage| outage.start.0);
     // The world repeats itself with every interval: moving the cluster by whole intervals changes nothing.
     let moved = start - start % warm.period().0;
     let from = world.now();
-    world.carry_on(cluster.iter().map(|outage| outage.earlier(Micros(moved)).later(from)).collect());
+    world.carry_on(std::iter::once(cluster), from, Micros(moved));
     let own_time = |at: Moment| at.before(Micros(from.0)).after(Micros(moved));
     let changes = world.changes.iter().map(|change| Change { at: own_time(change.at), ..*change }).collect();
-    Ran { changes, events: world.events - warm.events }
-}
-
-/// The outages of all paths over a time, in clusters.
-struct Clusters {
-    random: fastrand::Rng,
-    /// The next outage of each path.
-    next: Vec<Outage>,
-    end: Moment,
-    outage: Micros,
-    /// Mean seconds from the end of an outage to the start of the path's next.
-    between: f64,
-}
-
-impl Clusters {
-    fn new(setup: &Setup, paths: &Paths, seconds: f64, seed: u64) -> Self {
-        let between = paths.outage.as_secs_f64() * (1.0 - paths.unavailable) / paths.unavailable;
-        let mut clusters = Self {
-            random: fastrand::Rng::with_seed(seed),
-            next: Vec::new(),
-            end: Moment((seconds * 1e6) as u64),
-            outage: paths.outage,
-            between,
-        };
-        clusters.next = (0..setup.regions).map(|region| clusters.outage_after(region, Moment(0))).collect();
-        clusters
-    }
-
-    fn outage_after(&mut self, region: u16, after: Moment) -> Outage {
-        let wait = -(1.0 - self.random.f64()).ln() * self.between;
-        let start = after.after(Micros((wait * 1e6) as u64));
-        let fault = if self.random.bool() { Fault::Refused } else { Fault::Silent };
-        Outage { region: Some(region), start, end: start.after(self.outage), fault }
-    }
-
-    fn take(&mut self, before: Moment) -> Option<Outage> {
-        let index = (0..self.next.len()).min_by_key(|index| self.next.get(*index).map(|next| next.start))?;
-        let next = *self.next.get(index).filter(|next| next.start < before)?;
-        let following = self.outage_after(next.region?, next.end);
-        if let Some(slot) = self.next.get_mut(index) {
-            *slot = following;
-        }
-        Some(next)
-    }
-}
-
-impl Iterator for Clusters {
-    type Item = Vec<Outage>;
-
-    fn next(&mut self) -> Option<Vec<Outage>> {
-        let first = self.take(self.end)?;
-        let mut last = first.end;
-        let mut cluster = vec![first];
-        while let Some(outage) = self.take(self.end.min(last.after(QUIET))) {
-            last = last.max(outage.end);
-            cluster.push(outage);
-        }
-        Some(cluster)
-    }
+    Ran { changes, events: world.events - warm.events, confirming: world.confirming - warm.confirming }
 }

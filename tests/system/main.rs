@@ -19,6 +19,8 @@ mod disk;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod held;
 #[cfg(test)]
 mod outages;

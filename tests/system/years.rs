@@ -1,20 +1,35 @@
 //! The engine through thousands of monitor-years, and through thousands of total outages. See `quorate_tests::years`.
 
 use quorate_proto::Micros;
-use quorate_tests::years::{Fault, Paths, Setup, compare, detections, years};
+use quorate_tests::years::{Fault, Paths, Run, Setup, Spells, Years, bound, compare, detections, years};
 
 const SEED: u64 = 20_261_122;
 
 /// Every path 99.9 % available.
-const OUT_FOR_20_S: Paths = Paths { unavailable: 0.001, outage: Micros::from_secs(20) };
-const OUT_FOR_60_S: Paths = Paths { unavailable: 0.001, outage: Micros::from_secs(60) };
+const OUT_FOR_20_S: Paths = Paths::independent(0.001, Micros::from_secs(20), true);
+const OUT_FOR_60_S: Paths = Paths::independent(0.001, Micros::from_secs(60), true);
+/// As good, and as the real ones are: of any length, with lost checks, and two of three regions at one provider.
+const MIXED: Paths = Paths {
+    usual: Spells { share: 0.000_9, lasts: Micros::from_secs(20), is_fixed: false },
+    loss: 0.000_1,
+    providers: 3,
+    common: Spells { share: 0.000_001, lasts: Micros::from_secs(60), is_fixed: false },
+    ..OUT_FOR_20_S
+};
+
+fn ran(setup: &Setup, paths: &Paths, monitor_years: f64, lone_max: u64) -> Years {
+    let ran = years(setup, paths, &Run { monitor_years, lone_max, pages_max: 1_000, seed: SEED }, |_| {});
+    assert_eq!(ran.pages_impossible, 0, "{ran:?}");
+    ran
+}
 
 #[test]
 fn two_thousand_monitor_years_page_nobody_falsely() {
-    for paths in [OUT_FOR_20_S, OUT_FOR_60_S] {
-        let ran = years(&Setup::DEFAULT, &paths, 1_000.0, 10_000, SEED);
-        println!("5 regions, paths out for {}: {ran:?}", paths.outage);
+    for paths in [OUT_FOR_20_S, OUT_FOR_60_S, MIXED] {
+        let ran = ran(&Setup::DEFAULT, &paths, 1_000.0, 5_000);
+        println!("5 regions, {paths:?}: {ran:?}");
         assert_eq!(ran.pages, 0, "{ran:?}");
+        assert!(ran.extra_load < 0.02, "{ran:?}");
     }
 }
 
@@ -24,13 +39,12 @@ fn two_thousand_monitor_years_page_nobody_falsely() {
 fn few_regions_outlast_short_outages() {
     for regions in [2, 3] {
         let setup = Setup { regions, ..Setup::DEFAULT };
-        let ran = years(&setup, &OUT_FOR_20_S, 200.0, 1_000, SEED);
-        println!("{regions} regions, paths out for 20s: {ran:?}");
-        assert_eq!(ran.pages, 0, "{ran:?}");
-        println!(
-            "{regions} regions, paths out for 60s: {:?}",
-            years(&setup, &OUT_FOR_60_S, 200.0, 1_000, SEED)
-        );
+        let short = ran(&setup, &OUT_FOR_20_S, 200.0, 1_000);
+        println!("{regions} regions, paths out for 20s: {short:?}");
+        assert_eq!(short.pages, 0, "{short:?}");
+        let long = ran(&setup, &OUT_FOR_60_S, 200.0, 1_000);
+        let upper = bound::upper(long.pages) / long.monitor_years * 1_000.0;
+        println!("{regions} regions, paths out for 60s: below {upper:.1} in 1,000 years: {long:?}");
     }
 }
 
@@ -77,8 +91,10 @@ fn a_single_region_decides_in_thirty_seconds_after_its_first_failure() {
 
 #[test]
 fn skipping_quiet_stretches_changes_nothing() {
-    let (skipping, full) = compare(&Setup::DEFAULT, &OUT_FOR_20_S, 20.0, SEED);
-    println!("{} changes of verdict in 20 days", full.len());
-    assert!(full.len() > 100, "{}", full.len());
-    assert_eq!(skipping, full);
+    for (paths, days) in [(OUT_FOR_20_S, 20.0), (MIXED, 40.0)] {
+        let (skipping, full) = compare(&Setup::DEFAULT, &paths, days, SEED);
+        println!("{} changes of verdict in {days} days", full.len());
+        assert!(full.len() > 100, "{}", full.len());
+        assert_eq!(skipping, full);
+    }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region};
 
-pub use self::judge::{Judgement, judge};
+pub use self::judge::{Judgement, judge, run_of};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, RegionId},

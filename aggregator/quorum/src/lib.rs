@@ -35,7 +35,8 @@
 //!   complete the span for three whose passes are still on their way.
 //! - *the first failure* leaves out regions whose failure was *settled* (confirmed, shown as partial) before enough regions
 //!   failed. Otherwise one broken path would make the rules hair-triggered: with it failing for an hour, a server that
-//!   restarts in two seconds would be paged.
+//!   restarts in two seconds would be paged. Where all that fail are settled, and one of them passed for a moment, the
+//!   evidence starts with the latest of their stretches.
 //!
 //! # Down
 //! *Rule 3, fast.* At least `m - floor(m/5)` regions fail ([`Policy::needed`]; 2/2, 3/3, 4/4, 4/5, 5/6), and their evidence
@@ -126,7 +127,7 @@ pub mod uptime;
 mod verdict;
 
 pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
-pub use engine::{Engine, Judgement, MonitorState, RegionState, judge};
+pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};

@@ -147,7 +147,22 @@ impl Api {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, ApiError> {
-        let server = self.server.as_str().trim_end_matches('/').to_owned();
+        let bytes = self.fetch(method, path, body, limits::API_CLIENT_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map_err(|_| ApiError::Strange(self.name()))
+    }
+
+    /// Asks, and returns the answer as it is.
+    ///
+    /// # Errors
+    /// As [`Api::ask`].
+    pub(super) async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, ApiError> {
+        let server = self.name();
         let mut request =
             self.client.request(method, format!("{server}{path}")).bearer_auth(self.token.expose());
         if let Some(body) = body {
@@ -165,21 +180,23 @@ impl Api {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > limits::API_CLIENT_BYTES_MAX {
+            if bytes.len() > bytes_max {
                 return Err(ApiError::Strange(server));
             }
         }
-        let Ok(answer) = serde_json::from_slice::<Value>(&bytes) else {
-            return Err(ApiError::Strange(server));
-        };
         if status.is_success() {
-            return Ok(answer);
+            return Ok(bytes);
         }
+        let answer = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
         let message = answer.pointer("/error/message").and_then(Value::as_str);
         match message {
             Some(message) => Err(ApiError::Refused { server, message: message.to_owned() }),
             None => Err(ApiError::Strange(server)),
         }
+    }
+
+    fn name(&self) -> String {
+        self.server.as_str().trim_end_matches('/').to_owned()
     }
 }
 

@@ -6,7 +6,8 @@ use super::api::ApiError;
 use crate::{
     config::{Fault, presets::PresetError},
     limits,
-    run::{LocalAgentError, StageEnded, StartError},
+    run::{KeyFileError, LocalAgentError, StageEnded, StartError},
+    store::{OpenError, StoreError},
 };
 
 /// Why a command did not do its work.
@@ -59,6 +60,28 @@ pub enum CliError {
     /// The aggregator's API did not do it.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// A data folder cannot be read.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A question to a data folder was not answered.
+    #[error(transparent)]
+    Question(#[from] StoreError),
+    /// The aggregator's key cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// No incident is meant by a word, or more than one.
+    #[error("{0}")]
+    Incident(String),
+    /// A list of keys cannot be used.
+    #[error("{path}:{line}: {problem}", path = path.display())]
+    Keys {
+        /// Which file.
+        path: PathBuf,
+        /// Which line.
+        line: usize,
+        /// What is wrong with it, and what is wanted.
+        problem: String,
+    },
     /// The aggregator did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -82,7 +105,7 @@ impl CliError {
     /// 1: the answer is no; 2: it could not be tried.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Exists(_) | Self::Preset(_) => ExitCode::from(1),
+            Self::Config(_) | Self::Exists(_) | Self::Preset(_) | Self::Incident(_) => ExitCode::from(1),
             Self::Api(error) if error.is_refusal() => ExitCode::from(1),
             Self::Runtime(_)
             | Self::LogFilter(_)
@@ -93,6 +116,10 @@ impl CliError {
             | Self::PresetFolder { .. }
             | Self::Api(_)
             | Self::Start(_)
+            | Self::Store(_)
+            | Self::Question(_)
+            | Self::Key(_)
+            | Self::Keys { .. }
             | Self::Ended(_)
             | Self::LocalAgent(_)
             | Self::Demo { .. } => ExitCode::from(2),

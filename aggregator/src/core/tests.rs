@@ -5,6 +5,7 @@ mod assign;
 mod bench;
 mod canaries;
 mod enrol;
+mod evidence;
 mod paging;
 mod random;
 mod restart;

@@ -164,7 +164,9 @@ impl Core {
             self.ledger.hurry();
         }
         let received_at = now.wall_of(ticket.received);
-        self.ledger.unit(UnitRows { unit, head, received_at, region, facts }, now.moment);
+        let (received, held) = (ticket.received, ticket.held);
+        let rows = UnitRows { unit, head, received_at, received, held, region, facts };
+        self.ledger.unit(rows, now.moment);
         self.ledger.after(After::Ack { agent, epoch, end: head.next, ack: ticket.ack }, now.moment);
     }
 

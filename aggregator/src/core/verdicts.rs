@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_proto::{MonitorId, Region, frame::AggregatorControl};
+use quorate_proto::{AgentKey, MonitorId, Region, frame::AggregatorControl};
 use quorate_quorum::{PagingEvent, Timeline, Verdict, VerdictChange};
 
 use super::{
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     decide::{self, Decision, Sighting, Situation},
-    model::{IncidentTimeline, Push, Tracked, view::PAGE_SECONDS_BOUNDS},
+    limits,
+    model::{DecisionRecord, Evidence, IncidentTimeline, Push, Tracked, view::PAGE_SECONDS_BOUNDS},
     store::Change,
 };
 
@@ -65,9 +66,24 @@ impl Core {
             if change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name()) {
                 self.count_page(&change.timeline);
             }
+            self.keep_evidence(change, &decision, now);
             self.decided(change.to.name(), decision, now);
         }
         self.page(PagingEvent::Turned { monitor: change.monitor.clone(), to: change.to }, now);
+    }
+
+    /// Writes down what a decision was made from, in the same transaction.
+    fn keep_evidence(&mut self, change: &VerdictChange, decision: &Decision, now: Now) {
+        let enrolled = |key: &AgentKey| {
+            let record = self.enrolment.record(key)?;
+            Some((record.name.clone(), record.labels.clone()))
+        };
+        let offset = now.wall.0.saturating_sub(now.moment.to_wall().0);
+        let record = DecisionRecord::of(change, decision.rule.clone(), offset, &enrolled);
+        let spans = record.spans(limits::EVIDENCE_RUN_UNITS_MAX);
+        let incident = decision.tracked.incident.id.clone();
+        let evidence = Evidence { incident, decided_at: now.wall, record, spans };
+        self.ledger.change(Change::Evidence(Box::new(evidence)), now.moment);
     }
 
     /// Ends the incident of a monitor that is not configured any more.

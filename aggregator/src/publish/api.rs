@@ -6,6 +6,7 @@
 mod agents;
 mod events;
 mod incidents;
+mod keys;
 mod monitors;
 
 use std::sync::Arc;
@@ -32,6 +33,9 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/explanation", get(incidents::explanation))
+        .route("/api/v1/incidents/{id}/evidence", get(incidents::evidence))
+        .route("/api/v1/keys", get(keys::list))
         .route("/api/v1/agents", get(agents::list).post(agents::add))
         .route("/api/v1/agents/{name}", delete(agents::revoke))
         .route("/api/v1/deliveries", get(deliveries))

@@ -126,6 +126,11 @@ pub(super) async fn absent(uri: Uri) -> Response {
     if is_for_programs(uri.path()) {
         return Error::NotFound("such path".to_owned()).into_response();
     }
+    no_page()
+}
+
+/// The answer where there is no such page.
+pub(super) fn no_page() -> Response {
     (StatusCode::NOT_FOUND, Html(include_str!("../../templates/not_found.html"))).into_response()
 }
 

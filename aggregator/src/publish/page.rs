@@ -8,6 +8,7 @@ mod event;
 mod held;
 mod incident;
 mod monitor;
+pub(super) mod story;
 
 use std::sync::{Arc, LazyLock};
 

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 use super::{Shared, Sources, auth, router, sample};
 use crate::{
     config::Page,
+    evidence::EvidenceFile,
     model::{Incident, Intake, Snapshot, incident::Tracked},
     store::{Change, Commit, Store},
 };
@@ -57,6 +58,11 @@ impl House {
             page: Arc::new(ArcSwap::from_pointee(sample::page())),
             reader,
             intake,
+            aggregator: crate::store::fixture::AGGREGATOR,
+            sealer: Arc::new(|dossier| {
+                let key = crate::store::fixture::aggregator();
+                EvidenceFile::of(dossier, key.aggregator_key(), sample::NOW).sealed(&key)
+            }),
             further_metrics: Arc::new(Vec::new),
         };
         let router = router(Arc::new(Shared::new(sources.clone(), "http://127.0.0.1:8080".into())));

@@ -65,6 +65,14 @@ pub(super) fn key(data: &Path, is_new: bool) -> Result<SigningKey, KeyFileError>
     }
 }
 
+/// Reads the key of a data folder that has one.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn existing_key(data: &Path) -> Result<SigningKey, KeyFileError> {
+    key(data, false)
+}
+
 /// Writes a file that only its owner reads, whole or not at all, and on disk before this returns.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("key.new");

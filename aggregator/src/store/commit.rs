@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use quorate_proto::{
-    AgentKey, AggregatorKey, Digest, MonitorId, Region, Verified, WallMicros,
+    AgentKey, AggregatorKey, Digest, Micros, MonitorId, Region, Verified, WallMicros,
     outcome::TlsFacts,
     verify::{Head, Unit},
 };
 use quorate_quorum::{
-    Verdict,
+    Moment, Verdict,
     uptime::{MendRule, Stretch},
 };
 
-use crate::model::{AgentRecord, Delivery, JoinToken, Kept, Maintenance, MonitorEvent, Said, Tracked};
+use crate::model::{
+    AgentRecord, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent, Said, Tracked,
+};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,10 @@ pub struct UnitRows {
     pub head: Head,
     /// When it was received.
     pub received_at: WallMicros,
+    /// The same by the steady clock that decides.
+    pub received: Moment,
+    /// From signing to sending, as the agent measured it.
+    pub held: Option<Micros>,
     /// The region in which the agent is enrolled.
     pub region: Region,
     /// What the aggregator adds to the entries of a batch.
@@ -160,6 +166,8 @@ pub enum Change {
         /// What; none: nothing any more.
         kept: Option<Box<Kept>>,
     },
+    /// What a decision about an incident was made from.
+    Evidence(Box<Evidence>),
 }
 
 /// The form in which a monitor is given to agents, and since when.

@@ -52,6 +52,19 @@ pub enum OpenError {
         /// The latest that is known here.
         known: i32,
     },
+    /// An older Quorate wrote it, and it is only to be read.
+    #[error(
+        "{}: has schema version {found}, and this program reads {known}; start the aggregator once, which brings it up",
+        file.display()
+    )]
+    Older {
+        /// The database.
+        file: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The one that is known here.
+        known: i32,
+    },
     /// It is a database of another program.
     #[error("{}: is a database, but not one of Quorate's; choose another data folder", file.display())]
     OtherProgram {

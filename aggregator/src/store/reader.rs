@@ -1,6 +1,7 @@
 //! Reading without waiting for the writer: a bounded pool of read-only connections.
 
 mod cursor;
+mod evidence;
 mod history;
 mod pool;
 mod questions;
@@ -13,11 +14,13 @@ use quorate_proto::{MonitorId, Region};
 use quorate_quorum::uptime::{History, Stretch};
 use serde::Serialize;
 
+pub use self::evidence::{Dossier, Meant};
 pub use self::rows::{
     AddressRow, CanaryRow, Grain, IdleTimeoutRow, PhasesMs, ResultRow, Rollup, RoundTripsMs,
 };
 pub(super) use self::uptime::maintenances;
 use self::{cursor::Page, pool::Pool};
+use super::OpenError;
 use crate::model::{Delivery, Incident, Maintenance, MonitorEvent};
 
 /// Where a page of rows starts, and how long it is.
@@ -59,6 +62,21 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Reads the database of a data folder, whether or not an aggregator runs on it. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`OpenError`], also for a database whose schema is not this program's.
+    pub fn of_folder(folder: &Path) -> Result<Self, OpenError> {
+        let file = folder.join(super::open::FILE);
+        let refused = |error| OpenError::sqlite(&file, error);
+        let connection = super::open::open_reader(&file).map_err(refused)?;
+        let version = super::schema::check(&connection, &file)?;
+        if version < super::schema::VERSION {
+            return Err(OpenError::Older { file, found: version, known: super::schema::VERSION });
+        }
+        Self::open(&file).map_err(refused)
+    }
+
     pub(super) fn open(file: &Path) -> Result<Self, rusqlite::Error> {
         Ok(Self { pool: Arc::new(Pool::open(file)?) })
     }
@@ -161,6 +179,24 @@ impl Reader {
     pub async fn incident(&self, id: &str) -> Result<Option<(Incident, Vec<Delivery>)>, StoreError> {
         let id = id.to_owned();
         self.pool.ask(move |connection| questions::incident(connection, &id)).await
+    }
+
+    /// Which incident a word of the user's means: an id, a beginning of one, `last`, or a monitor for its latest.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn meant(&self, word: &str) -> Result<Meant, StoreError> {
+        let word = word.to_owned();
+        self.pool.ask(move |connection| evidence::meant(connection, &word)).await
+    }
+
+    /// An incident with everything that is kept of how it was decided.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    pub async fn dossier(&self, id: &str) -> Result<Option<Dossier>, StoreError> {
+        let id = id.to_owned();
+        self.pool.ask(move |connection| evidence::dossier(connection, &id)).await
     }
 
     /// Deliveries, newest first, of one channel or all.

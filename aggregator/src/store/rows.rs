@@ -1,6 +1,7 @@
 //! A commit as rows: every statement that writes.
 
 mod canaries;
+mod evidence;
 mod uptime;
 
 use quorate_proto::{
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::model::{AgentRecord, Delivery, JoinToken, MonitorEvent, Tracked};
 
+pub(super) use self::evidence::prune as prune_evidence;
 pub(in crate::store) use self::uptime::GONE;
 
 type Rows = Result<(), rusqlite::Error>;
@@ -83,8 +85,8 @@ fn write_batch(connection: &Connection, rows: &UnitRows) -> Result<bool, rusqlit
     let place = &unit.place;
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO batch (agent, epoch, sequence, digest, received_at, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO batch (agent, epoch, sequence, digest, received_at, bytes, received_us, held_us)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             place.agent.0,
@@ -92,7 +94,9 @@ fn write_batch(connection: &Connection, rows: &UnitRows) -> Result<bool, rusqlit
             signed(place.sequence.0),
             unit.digest.0,
             rows.received_at.0,
-            unit.signed.as_bytes()
+            unit.signed.as_bytes(),
+            signed(rows.received.0),
+            rows.held.map(|held| signed(held.0)),
         ])?;
     Ok(inserted > 0)
 }
@@ -265,6 +269,7 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             params![key, json(kept)?],
         ),
         Change::Paging { key, kept: None } => put(connection, "DELETE FROM paging WHERE key = ?1", [key]),
+        Change::Evidence(one) => evidence::write(connection, one),
     }
 }
 

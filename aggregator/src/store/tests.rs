@@ -1,5 +1,6 @@
 //! The store as its users see it.
 
+mod evidence;
 mod records;
 
 use std::collections::BTreeSet;

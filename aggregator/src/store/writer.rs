@@ -200,6 +200,10 @@ impl Writer {
                 .prepare_cached(statement)?
                 .execute(params![wall.before(age).0, limits::PRUNE_ROWS])
         };
+        if let Err(error) = super::rows::prune_evidence(&self.connection, wall, batches, records) {
+            tracing::debug!(%error, "evidence was not taken over; the log stays until it is");
+            return 0;
+        }
         let deleted = old.into_iter().map(bite).sum::<Result<usize, rusqlite::Error>>();
         deleted.unwrap_or_else(|error| {
             tracing::debug!(%error, "old rows were not deleted; the next turn tries again");

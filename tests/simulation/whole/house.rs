@@ -38,9 +38,11 @@ pub(crate) const AGGREGATOR: &str = "aggregator";
 pub(crate) const SERVER: &str = "server";
 pub(crate) const RECEIVER: &str = "receiver";
 /// How fine time is: each host has its turn so often.
-const TURN: Duration = Duration::from_millis(5);
+const TURN: Duration = Duration::from_millis(20);
 /// How long agents have to hand over what they have at the end.
 const GOODBYE: Duration = Duration::from_secs(8);
+/// How long pages that met trouble may be tried again after that: the schedule's pauses up to 45 s, and their jitter.
+const LAST_PAGE: Duration = Duration::from_secs(60);
 
 /// What a run is to be.
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ pub(crate) struct Plan {
     pub(crate) answers: Vec<u16>,
     /// Further lines of the configuration's `[defaults]`.
     pub(crate) defaults: String,
+    /// How long an outage may last before people must have heard of it.
+    pub(crate) page_within: Duration,
 }
 
 impl Plan {
@@ -79,6 +83,7 @@ impl Plan {
             ahead: BTreeMap::new(),
             answers: Vec::new(),
             defaults: String::new(),
+            page_within: Duration::from_secs(30),
         }
     }
 }
@@ -99,6 +104,25 @@ impl Left {
         self.folder.path().join("data/quorate.db")
     }
 
+    /// The same once more, to be spoiled.
+    pub(crate) fn copy(&self) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let copy = Self {
+            plan: self.plan.clone(),
+            trace: self.trace.clone(),
+            passages: self.passages.clone(),
+            pages: self.pages.clone(),
+            folder,
+        };
+        fs::create_dir(copy.folder.path().join("data"))?;
+        fs::copy(self.database(), copy.database())?;
+        for agent in 0..self.plan.agents {
+            fs::create_dir(copy.state_of(agent))?;
+            fs::copy(self.state_of(agent).join("agent.key"), copy.state_of(agent).join("agent.key"))?;
+        }
+        Ok(copy)
+    }
+
     /// An agent's state folder.
     pub(crate) fn state_of(&self, agent: usize) -> PathBuf {
         self.folder.path().join(name(agent))
@@ -110,13 +134,21 @@ pub(crate) fn name(agent: usize) -> String {
     format!("agent-{agent}")
 }
 
-/// Makes a run, on a thread of its own so that nothing of another run is left in it.
+/// Makes a run.
 pub(crate) fn run(plan: Plan) -> Result<Left> {
-    let thread = std::thread::Builder::new().name(format!("seed-{}", plan.seed));
+    apart(plan.seed, move || House::build(plan)?.live())
+}
+
+/// Simulates on a thread of its own, so that nothing of another run is left in it.
+pub(crate) fn apart<T: Send + 'static>(
+    seed: u64,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let thread = std::thread::Builder::new().name(format!("seed-{seed}"));
     let running = thread.spawn(move || {
-        quorate_simulation::seed(plan.seed);
-        fastrand::seed(plan.seed);
-        House::build(plan)?.live()
+        quorate_simulation::seed(seed);
+        fastrand::seed(seed);
+        work()
     })?;
     running.join().map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -125,7 +157,7 @@ pub(crate) fn run(plan: Plan) -> Result<Left> {
     })?
 }
 
-type Joins = Arc<Mutex<BTreeMap<String, JoinString>>>;
+pub(crate) type Joins = Arc<Mutex<BTreeMap<String, JoinString>>>;
 
 struct House {
     plan: Plan,
@@ -144,12 +176,10 @@ impl House {
             state.ahead = plan.ahead.clone();
             state.trigger = plan.trigger.clone();
         }
-        // In memory where that can be had: syncing is real, and must not take real time.
-        let shared = Path::new("/dev/shm");
-        let folder = if shared.is_dir() { TempDir::new_in(shared)? } else { TempDir::new()? };
+        let folder = folder()?;
         let seeds = std::iter::once(("data".to_owned(), "aggregator.key"))
             .chain((0..plan.agents).map(|agent| (name(agent), "agent.key")));
-        for (number, (inside, file)) in (0_u8..).zip(seeds) {
+        for (number, (inside, file)) in (0_u64..).zip(seeds) {
             let inside = folder.path().join(inside);
             fs::DirBuilder::new().mode(0o700).create(&inside)?;
             write_key(&inside.join(file), number)?;
@@ -183,7 +213,7 @@ impl House {
         let mut clock = Timeline::new(&self.plan.timeline);
         let mut has_left = false;
         let end = self.plan.length + GOODBYE;
-        while sim.elapsed() < end {
+        while sim.elapsed() < end || (sim.elapsed() < end + LAST_PAGE && self.owes_pages(sim.elapsed())?) {
             sim.step().map_err(|error| anyhow!("a host failed: {error}"))?;
             let now = sim.elapsed();
             for fault in std::mem::take(&mut self.machine.state().fallen) {
@@ -198,6 +228,16 @@ impl House {
             }
         }
         Ok(())
+    }
+
+    /// Whether some page waits for its next attempt. Asked once in a while.
+    fn owes_pages(&self, now: Duration) -> Result<bool> {
+        if now.as_millis() % 500 >= TURN.as_millis() {
+            return Ok(true);
+        }
+        let database = rusqlite::Connection::open(self.folder.path().join("data/quorate.db"))?;
+        let waiting = "SELECT count(*) FROM delivery WHERE state = 'pending'";
+        Ok(database.query_row(waiting, [], |row| row.get::<_, i64>(0))? > 0)
     }
 
     /// A fault begins or ends.
@@ -267,8 +307,19 @@ impl House {
     }
 }
 
+/// A folder for all disks, in memory where that can be had: syncing is real, and must not take real time.
+pub(crate) fn folder() -> Result<TempDir> {
+    let shared = Path::new("/dev/shm");
+    Ok(if shared.is_dir() { TempDir::new_in(shared)? } else { TempDir::new()? })
+}
+
 /// The aggregator, and at its first start an operator who adds the agents.
-async fn aggregate(home: PathBuf, config: String, names: Vec<String>, joins: Joins) -> turmoil::Result {
+pub(crate) async fn aggregate(
+    home: PathBuf,
+    config: String,
+    names: Vec<String>,
+    joins: Joins,
+) -> turmoil::Result {
     let file = home.join("quorate.toml");
     let loaded = parse(&config, &file.to_string_lossy(), &Environment::of_process());
     let config = loaded.map_err(|faults| format!("{faults:?}"))?.config;
@@ -289,7 +340,12 @@ async fn aggregate(home: PathBuf, config: String, names: Vec<String>, joins: Joi
 }
 
 /// An agent: joins when it is asked to, and works until the end.
-async fn watch(home: PathBuf, name: String, joins: Joins, goodbye: CancellationToken) -> turmoil::Result {
+pub(crate) async fn watch(
+    home: PathBuf,
+    name: String,
+    joins: Joins,
+    goodbye: CancellationToken,
+) -> turmoil::Result {
     let mut state = State::open(&home)?;
     while state.enrolment().is_none() {
         if goodbye.is_cancelled() {
@@ -317,11 +373,11 @@ async fn watch(home: PathBuf, name: String, joins: Joins, goodbye: CancellationT
 }
 
 /// An Ed25519 key (RFC 8410 section 7) that is the same in every run.
-fn write_key(path: &Path, number: u8) -> Result<()> {
+pub(crate) fn write_key(path: &Path, number: u64) -> Result<()> {
     const HEAD: [u8; 16] =
         [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&[HEAD.as_slice(), &[number.wrapping_add(1); 32]].concat()).context("a key")
+    file.write_all(&[HEAD.as_slice(), &(number + 1).to_le_bytes().repeat(4)].concat()).context("a key")
 }
 
 /// What begins and ends when.

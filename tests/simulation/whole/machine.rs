@@ -19,7 +19,7 @@ use quorate_proto::{Micros, WallMicros};
 use crate::{datagrams, wire::Wire};
 
 /// What everybody's wall clock shows at the start: 15 January 2027.
-const WALL_AT_START: i64 = 1_800_000_000_000_000;
+pub(crate) const WALL_AT_START: i64 = 1_800_000_000_000_000;
 /// What the steady clocks show then.
 const TICK_AT_START: u64 = 1_000_000_000;
 
@@ -227,6 +227,12 @@ impl Machine {
             }
         })
     }
+}
+
+/// A text of a wall clock that is not ahead, as the time since the start.
+pub(crate) fn since_start(text: &str) -> anyhow::Result<Duration> {
+    let wall = text.parse::<jiff::Timestamp>()?.as_microsecond();
+    Ok(Duration::from_micros(u64::try_from(wall.saturating_sub(WALL_AT_START)).unwrap_or(0)))
 }
 
 /// The host with an address.

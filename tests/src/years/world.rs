@@ -3,11 +3,9 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence, limits};
-use quorate_quorum::{
-    Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Source, Verdict,
-};
+use quorate_quorum::{Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Rule, Source, Verdict};
 
-use super::Setup;
+use super::{Odd, Setup, clusters::Cluster};
 
 /// From the start of a check that passes to its end.
 const PASS_TAKES: Micros = Micros::from_millis(150);
@@ -23,8 +21,8 @@ const WARM_UP: Micros = Micros::from_secs(600);
 /// A time in which checks fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outage {
-    /// From which region; none: from all, because the server itself fails.
-    pub region: Option<u16>,
+    /// From which regions, a bit each; all of them where the server itself fails.
+    pub regions: u32,
     /// From then on.
     pub start: Moment,
     /// Not any more from then on.
@@ -40,6 +38,8 @@ pub enum Fault {
     Refused,
     /// After the whole timeout.
     Silent,
+    /// After the whole timeout, by the agent's own fault; its heartbeats say that it is sick.
+    Starved,
 }
 
 /// A change of the verdict.
@@ -49,6 +49,8 @@ pub struct Change {
     pub at: Moment,
     /// To what.
     pub to: Verdict,
+    /// By which rule.
+    pub rule: Rule,
 }
 
 /// The engine and the world around it.
@@ -65,9 +67,18 @@ pub(super) struct World {
     /// Outages in order of their start; those before the index are over.
     outages: Vec<Outage>,
     over: usize,
+    odd: Option<Odd>,
+    /// For each cluster, in order: its start, and which of its confirming attempts are lost.
+    lost: Vec<(Moment, Vec<u32>)>,
+    /// Confirming attempts since the cluster's start.
+    attempts: u32,
+    /// The verdict when nothing is wrong that was not always wrong.
+    usual: Option<Verdict>,
     pub(super) changes: Vec<Change>,
     /// Events that the engine handled.
     pub(super) events: u64,
+    /// Confirming attempts that agents made.
+    pub(super) confirming: u64,
 }
 
 #[derive(Clone)]
@@ -103,23 +114,13 @@ impl World {
     pub(super) fn warm(setup: &Setup) -> Self {
         let agents: Vec<Agent> = (0..setup.regions)
             .filter_map(|index| {
-                let region = format!("r{index}").parse().ok()?;
+                let region = region(index)?;
                 let mut key = [0; 32];
                 key.fill(u8::try_from(index).ok()?);
                 let transit = Micros::from_millis(20 + 25 * u64::from(index));
                 Some(Agent { key: AgentKey(key), region, transit, is_confirming: false })
             })
             .collect();
-        let policy = Policy {
-            quorum: setup.quorum,
-            sensitivity: setup.sensitivity,
-            revision: 1,
-            ..Policy::new(
-                agents.iter().map(|agent| agent.region.clone()).collect(),
-                setup.interval,
-                setup.timeout,
-            )
-        };
         let Ok(monitor) = "watched".parse::<MonitorId>() else { unreachable!("the name is good") };
         let mut world = Self {
             engine: Engine::default(),
@@ -132,18 +133,23 @@ impl World {
             happenings: 0,
             outages: Vec::new(),
             over: 0,
+            odd: setup.odd,
+            lost: Vec::new(),
+            attempts: 0,
+            usual: None,
             changes: Vec::new(),
             events: 0,
+            confirming: 0,
         };
-        world.tell(Event::Configure { monitor, policy });
+        world.tell(Event::Configure { monitor, policy: setup.policy() });
         for agent in 0..setup.regions {
-            let phase = Micros(setup.interval.0 * u64::from(agent) / u64::from(setup.regions));
-            world.plan(Moment(0).after(phase), Happening::Scheduled(agent));
+            world.plan(Moment(0).after(phase(setup, agent)), Happening::Scheduled(agent));
             world.plan(Moment(u64::from(agent) * 700_000), Happening::Heartbeat(agent));
         }
         let warm = Moment(WARM_UP.0 - WARM_UP.0 % world.period().0);
         world.run_until(warm);
         world.changes.clear();
+        world.usual = world.engine.monitor(&world.monitor, world.now).and_then(|state| state.verdict);
         world
     }
 
@@ -156,10 +162,30 @@ impl World {
         self.now
     }
 
-    /// Runs through outages, in order of their start, and on until the verdict is up and nobody is suspect.
-    pub(super) fn carry_on(&mut self, outages: Vec<Outage>) {
-        let end = outages.iter().map(|outage| outage.end).max().unwrap_or(self.now);
-        self.outages = outages;
+    /// The verdict when nothing is wrong that was not always wrong.
+    pub(super) fn usual(&self) -> Option<Verdict> {
+        self.usual
+    }
+
+    /// Runs through clusters, in order of their start, and on until the verdict is as usual and nobody is suspect. They
+    /// are moved later by `by`, and earlier by `back`.
+    pub(super) fn carry_on<'a>(
+        &mut self,
+        clusters: impl Iterator<Item = &'a Cluster>,
+        by: Moment,
+        back: Micros,
+    ) {
+        self.outages.clear();
+        self.lost.clear();
+        for cluster in clusters {
+            let moved = |outage: &Outage| outage.earlier(back).later(by);
+            let start = cluster.outages.first().map_or(self.now, |outage| moved(outage).start);
+            if !cluster.lost.is_empty() || !self.lost.is_empty() {
+                self.lost.push((start, cluster.lost.clone()));
+            }
+            self.outages.extend(cluster.outages.iter().map(moved));
+        }
+        let end = self.outages.iter().map(|outage| outage.end).max().unwrap_or(self.now);
         self.over = 0;
         // What began in an outage has come in by then.
         self.run_until(end.after(self.timeout * 2).after(self.interval));
@@ -171,7 +197,7 @@ impl World {
 
     fn is_quiet(&self) -> bool {
         let state = self.engine.monitor(&self.monitor, self.now);
-        state.is_some_and(|state| state.verdict == Some(Verdict::Up) && !state.suspect)
+        state.is_some_and(|state| state.verdict == self.usual && !state.suspect)
     }
 
     /// Lets everything happen that lies before a moment.
@@ -199,11 +225,12 @@ impl World {
                 self.plan(self.now.after(limits::HEALTH_INTERVAL), happening);
                 let Some(agent) = self.agents.get(usize::from(index)) else { return };
                 let (agent, region) = (agent.key, agent.region.clone());
-                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: false }));
+                let sick = self.outage(index) == Some(Fault::Starved);
+                self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick }));
             }
             Happening::Scheduled(agent) => {
                 self.plan(self.now.after(self.interval), happening);
-                self.check(agent);
+                self.check(agent, false);
             }
             Happening::Attempt { agent, attempt } => self.attempt(agent, attempt),
             Happening::Result { agent, passed, took } => self.receive(agent, passed, took),
@@ -217,7 +244,8 @@ impl World {
             return;
         }
         agent.is_confirming = false;
-        let (passed, took) = self.check(index);
+        let is_lost = self.is_lost();
+        let (passed, took) = self.check(index, is_lost);
         if !passed && attempt == 1 {
             if let Some(agent) = self.agents.get_mut(usize::from(index)) {
                 agent.is_confirming = true;
@@ -229,13 +257,31 @@ impl World {
         }
     }
 
+    /// Counts a confirming attempt; says whether it is one of those that are lost.
+    fn is_lost(&mut self) -> bool {
+        self.confirming += 1;
+        let begun = self.lost.iter().take_while(|(start, _)| *start <= self.now).count();
+        if begun > 1 {
+            self.lost.drain(..begun - 1);
+            self.attempts = 0;
+        }
+        let Some((_, lost)) = self.lost.first().filter(|(start, _)| *start <= self.now) else { return false };
+        let attempt = self.attempts;
+        self.attempts += 1;
+        lost.contains(&attempt)
+    }
+
     /// Makes a check that begins at this moment, and sends its result.
-    fn check(&mut self, index: u16) -> (bool, Micros) {
-        let fault = self.fault(index);
+    fn check(&mut self, index: u16, is_lost: bool) -> (bool, Micros) {
+        let fault = match self.odd.filter(|_| index == 0) {
+            Some(Odd::FailsAll) => Some(Fault::Refused),
+            Some(Odd::PassesAll) => None,
+            None => self.outage(index).or_else(|| is_lost.then_some(Fault::Refused)),
+        };
         let took = match fault {
             None => PASS_TAKES,
             Some(Fault::Refused) => REFUSAL_TAKES,
-            Some(Fault::Silent) => self.timeout,
+            Some(Fault::Silent | Fault::Starved) => self.timeout,
         };
         let passed = fault.is_none();
         let transit = self.agents.get(usize::from(index)).map_or(Micros::ZERO, |agent| agent.transit);
@@ -245,15 +291,15 @@ impl World {
         (passed, took)
     }
 
-    fn fault(&mut self, index: u16) -> Option<Fault> {
+    /// What is wrong with a region at this moment; that its agent is starved outweighs the rest.
+    fn outage(&mut self, index: u16) -> Option<Fault> {
         let now = self.now;
         while self.outages.get(self.over).is_some_and(|outage| outage.end <= now) {
             self.over += 1;
         }
         let begun = self.outages.iter().skip(self.over).take_while(|outage| outage.start <= now);
-        let mut mine =
-            begun.filter(|outage| outage.region.is_none_or(|region| region == index) && now < outage.end);
-        mine.next().map(|outage| outage.fault)
+        let mine = begun.filter(|outage| outage.regions & (1 << index) != 0 && now < outage.end);
+        mine.map(|outage| outage.fault).reduce(|one, other| if other == Fault::Starved { other } else { one })
     }
 
     /// The aggregator gets a result. It knows the age and the duration as the agent measured them, and not the transit.
@@ -283,7 +329,11 @@ impl World {
         for effect in self.engine.handle(event, self.now) {
             match effect {
                 Effect::Changed(change) => {
-                    self.changes.push(Change { at: change.timeline.decided_at, to: change.to });
+                    self.changes.push(Change {
+                        at: change.timeline.decided_at,
+                        to: change.to,
+                        rule: change.rule,
+                    });
                 }
                 Effect::Restarted { .. } => {}
                 Effect::Suspected { .. } => {}
@@ -305,4 +355,14 @@ impl World {
         self.happenings += 1;
         self.ahead.push(Reverse((at, self.happenings, happening)));
     }
+}
+
+/// The name of a region.
+pub(super) fn region(index: u16) -> Option<Region> {
+    format!("r{index}").parse().ok()
+}
+
+/// Where a region's scheduled checks lie in the interval.
+pub(super) fn phase(setup: &Setup, region: u16) -> Micros {
+    Micros(setup.interval.0 * u64::from(region) / u64::from(setup.regions))
 }

@@ -153,12 +153,13 @@ impl Monitor {
         (self.quorum, self.majority) = (crossing(self.quorum, quorum), crossing(self.majority, majority));
     }
 
-    /// The start of the first failure that is news; where none is, of the first at all.
+    /// The start of the first failure that is news. Where none is, because a region whose failure was settled passed for a
+    /// moment, that of the latest: what fails together does so since then.
     fn evidence_starts(&self, opinions: &[Opinion]) -> Moment {
         let failing = || self.lanes.iter().zip(opinions).filter(|(_, opinion)| opinion.vote == Vote::Fail);
         let news = failing().filter(|(lane, _)| lane.settled.is_none());
         let start = |(_, opinion): (_, &Opinion)| opinion.stretch.start;
-        news.map(start).min().or_else(|| failing().map(start).min()).unwrap_or_default()
+        news.map(start).min().or_else(|| failing().map(start).max()).unwrap_or_default()
     }
 
     /// Every region's vote with its evidence, in order of region.

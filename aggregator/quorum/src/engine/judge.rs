@@ -10,7 +10,10 @@ use super::{
     evidence::{Crossing, Opinion},
     monitor::{Ballot, Lane, Monitor},
 };
-use crate::{Abstention, BallotGrounds, Crossed, Grounds, Moment, RegionGrounds, Rule, Verdict, Vote};
+use crate::{
+    Abstention, BallotGrounds, Crossed, Grounds, Moment, Observation, Policy, RegionGrounds, Rule, Verdict,
+    Vote,
+};
 
 /// What the rules make of some grounds.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +51,26 @@ pub fn judge(grounds: &Grounds, before: Option<Verdict>) -> Judgement {
     }
 }
 
+/// The run of equal findings that one agent's checks end with, as the engine follows it: `observations` are those of one
+/// monitor by one agent, in the order of receipt, each with that moment. None where none of them is taken.
+pub fn run_of(
+    policy: &Policy,
+    observations: impl IntoIterator<Item = (Observation, Moment)>,
+) -> Option<BallotGrounds> {
+    let mut fleet = Fleet::default();
+    let mut monitor = Monitor::new(policy.clone(), Moment::default());
+    for (observation, at) in observations {
+        if monitor.lanes.is_empty() {
+            let region = &observation.region;
+            monitor.lanes.push(Lane::new(region.clone(), fleet.region(region), Moment::default()));
+        }
+        let agent = fleet.agent(observation.source.agent);
+        monitor.observe(&observation, agent, at);
+    }
+    let ballot = monitor.lanes.first()?.ballots.first()?;
+    Some(ballot.written(None))
+}
+
 /// The key of an agent that stands for a vote which is not in.
 fn newcomer(number: u64) -> AgentKey {
     let mut key = [0; 32];
@@ -83,15 +106,21 @@ impl Monitor {
     fn ballot_grounds(&self, ballot: &Ballot, fleet: &Fleet, at: Moment) -> BallotGrounds {
         let is_stale = ballot.ended.after(self.policy.stale_after()) <= at;
         let absent = fleet.why_not(ballot.agent, self.policy.revision, at);
+        ballot.written(absent.or(is_stale.then_some(Abstention::Stale)))
+    }
+}
+
+impl Ballot {
+    fn written(&self, discounted: Option<Abstention>) -> BallotGrounds {
         BallotGrounds {
-            source: ballot.source,
-            finding: ballot.finding,
-            ended: ballot.ended,
-            took: ballot.took,
-            run_started: ballot.run_started,
-            run_checks: ballot.run_checks,
-            run_first: ballot.run_first,
-            discounted: absent.or(is_stale.then_some(Abstention::Stale)),
+            source: self.source,
+            finding: self.finding,
+            ended: self.ended,
+            took: self.took,
+            run_started: self.run_started,
+            run_checks: self.run_checks,
+            run_first: self.run_first,
+            discounted,
         }
     }
 }

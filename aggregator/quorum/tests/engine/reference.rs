@@ -280,12 +280,12 @@ impl Reference {
         self.checks.iter().copied().filter(move |check| check.agent == agent)
     }
 
-    /// The start of the first failure that is news; where none is, of the first at all.
+    /// The start of the first failure that is news; where none is, of the latest.
     fn evidence_begins(&self, count: &Count) -> Second {
         let failing = || count.says.iter().enumerate().filter(|(_, say)| say.vote == Some(false));
         let news = failing().filter(|(region, _)| !self.settled.contains_key(region));
         let start = |(_, say): (usize, &Say)| say.start;
-        news.map(start).min().or_else(|| failing().map(start).min()).unwrap_or(0)
+        news.map(start).min().or_else(|| failing().map(start).max()).unwrap_or(0)
     }
 
     fn settle(&mut self, count: &Count, at: Second) {

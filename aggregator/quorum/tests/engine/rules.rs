@@ -181,6 +181,37 @@ fn three_of_three() {
     );
 }
 
+/// Three regions whose failures are settled, one after the other; the third passes for a moment. That it fails again
+/// does not make the evidence reach back to the first.
+#[test]
+fn a_moment_of_passing_does_not_make_evidence_of_what_was_before() {
+    check(
+        "
+         watch 5 every 30
+         0..20/10 ok all
+         30..160/10 fail r1
+         30..70/10 ok r2
+         80..160/10 fail r2
+         30..110/10 ok r3
+         120..135/5 fail r3
+         141 ok r3
+         142 fail r3
+         150..160/10 fail r3
+         30..160/10 ok r4 r5
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         30 ask r1 r2 r3 r4 r5
+         41 ask r1
+         50 up -> partial: 1 of 5 fail; first 30; suspected 30
+         80 ask r1 r2 r3 r4 r5
+         91 ask r1 r2 r3 r4 r5
+         120 ask r1 r2 r3 r4 r5
+         131 ask r1 r2 r3 r4 r5
+        ",
+    );
+}
+
 /// Rule 4 below five regions.
 #[test]
 fn two_of_three_after_300s() {

@@ -51,7 +51,8 @@ fn two_agents_of_five_after_the_start() {
          3 ask r1 r2
          15 ask r1 r2
          27 ask r1 r2
-         60 new -> down: 2 of 2 fail for 30s (2 for 30s needed); first 3; suspected 3; quorum 60
+         60 ask r1 r2
+         63 new -> down: 2 of 2 fail for 30s (2 for 30s needed); first 4; suspected 3; quorum 60
         ",
     );
 }

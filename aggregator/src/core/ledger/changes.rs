@@ -32,6 +32,7 @@ enum Thing {
     Away(WallMicros),
     Maintenance(String),
     Paging(String),
+    Evidence(WallMicros, String, String),
 }
 
 impl Changes {
@@ -69,7 +70,10 @@ impl Changes {
         }
         let before = self.list.len();
         let is_event = |change: &Change| {
-            matches!(change, Change::IncidentEvent { .. } | Change::Event(_) | Change::Turn { .. })
+            matches!(
+                change,
+                Change::IncidentEvent { .. } | Change::Event(_) | Change::Turn { .. } | Change::Evidence(_)
+            )
         };
         let is_settled =
             |change: &Change| matches!(change, Change::Delivery(row) if row.state != DeliveryState::Pending);
@@ -118,6 +122,9 @@ impl Thing {
             Change::Away(stretch) => Self::Away(stretch.from),
             Change::Maintenance(maintenance) => Self::Maintenance(maintenance.id.clone()),
             Change::Paging { key, .. } => Self::Paging(key.clone()),
+            Change::Evidence(one) => {
+                Self::Evidence(one.decided_at, one.incident.clone(), one.record.to.clone())
+            }
         }
     }
 }

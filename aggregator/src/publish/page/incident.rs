@@ -39,6 +39,7 @@ pub(super) struct Step {
 
 /// An incident that is over.
 pub(super) struct ResolvedIncident<'a> {
+    pub(super) id: &'a str,
     pub(super) monitor: &'a str,
     pub(super) state: &'static str,
     pub(super) predicate: &'static str,
@@ -80,6 +81,7 @@ impl<'a> ResolvedIncident<'a> {
         let end = incident.resolved_at.unwrap_or(now);
         let started = words::when(incident.started_at, now);
         Self {
+            id: &incident.id,
             monitor: &incident.monitor.name,
             state: verdict.name(),
             predicate: match verdict {

@@ -1,0 +1,560 @@
+//! What a decision was made from, in the JSON form that the store, the API and exported evidence share.
+//!
+//! Times that end in `_us` are microseconds by the aggregator's steady clock, which decided; `wall_offset_us` added to one
+//! gives microseconds since 1970 by its wall clock, for people.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use quorate_proto::{
+    AgentKey, AgentName, BootEpoch, Digest, Micros, Region, Sequence, WallMicros, unit::Place,
+};
+use quorate_quorum::{
+    Abstention, BallotGrounds, Crossed, Finding, Grounds, Moment, Policy, Quorum, RegionGrounds, Reprieved,
+    Rule, Sensitivity, Source, Verdict, VerdictChange, Vote,
+};
+use serde::{Deserialize, Serialize};
+
+/// One decision about an incident, as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// Which incident.
+    pub incident: String,
+    /// When it was decided, by the wall clock.
+    pub decided_at: WallMicros,
+    /// What it was made from.
+    pub record: DecisionRecord,
+    /// Where the signed units are that it rests on.
+    pub spans: Vec<UnitSpan>,
+}
+
+/// A stretch of an agent's units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnitSpan {
+    /// Whose.
+    pub agent: AgentKey,
+    /// Since which start of the agent.
+    pub epoch: BootEpoch,
+    /// From this unit on.
+    pub first: Sequence,
+    /// To this one.
+    pub last: Sequence,
+}
+
+/// A unit as it was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredUnit {
+    /// When, by the aggregator's steady clock; unknown for one that an older version stored.
+    pub received: Option<Moment>,
+    /// From signing to sending, as the agent measured it.
+    pub held: Option<Micros>,
+    /// As signed.
+    pub bytes: Vec<u8>,
+}
+
+/// One decision, with everything that it was made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// When it was made.
+    pub decided_us: u64,
+    /// The wall clock's reading less the steady clock's.
+    pub wall_offset_us: i64,
+    /// The verdict before; none for the first.
+    pub from: Option<String>,
+    /// The verdict.
+    pub to: String,
+    /// The rule that applied, with its numbers.
+    pub rule: RuleRecord,
+    /// The same in one sentence.
+    pub sentence: String,
+    /// The start of the first failing check.
+    pub first_failure_us: Option<u64>,
+    /// When the aggregator heard of it and asked the other regions.
+    pub suspected_us: Option<u64>,
+    /// When enough regions failed.
+    pub quorum_us: Option<u64>,
+    /// The monitor's settings at that moment.
+    pub policy: PolicyRecord,
+    /// What else the rules looked at.
+    pub state: StateRecord,
+    /// Every configured region.
+    pub regions: Vec<RegionRecord>,
+}
+
+/// A rule by its name, and its numbers by theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleRecord {
+    /// `fast_quorum`, `majority`, `single_region`, `some_fail`, `too_few_voters`, `recovered` or `first_votes`.
+    pub name: String,
+    /// Counts of regions and attempts; spans end in `_us`.
+    pub numbers: BTreeMap<String, u64>,
+}
+
+/// The settings that decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyRecord {
+    /// From one scheduled check to the next.
+    pub interval_us: u64,
+    /// The deadline around one check.
+    pub timeout_us: u64,
+    /// `default`, `majority`, `all_but_one`, `all`, or a number.
+    pub quorum: String,
+    /// How long the evidence must span for the fast rule, where the operator said so.
+    pub confirm_for_us: Option<u64>,
+    /// `fast`, `balanced` or `strict`.
+    pub sensitivity: String,
+    /// How long an announced restart may take.
+    pub restart_budget_us: u64,
+    /// The revision of the assignments that brought the monitor's form.
+    pub revision: u64,
+}
+
+/// What the rules look at beside votes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateRecord {
+    /// Whether absent regions were waited for and counted as voters.
+    pub graced: bool,
+    /// Since when enough regions failed for the fast rule.
+    pub quorum: Option<CrossedRecord>,
+    /// Since when more than half failed.
+    pub majority: Option<CrossedRecord>,
+    /// Until when answers to confirmations were waited for.
+    pub answers_due_us: Option<u64>,
+    /// The restart that the server had announced.
+    pub reprieve: Option<ReprieveRecord>,
+}
+
+/// Since when enough regions fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossedRecord {
+    /// When enough of them failed.
+    pub at_us: u64,
+    /// Where their evidence starts, at the earliest.
+    pub first_us: u64,
+}
+
+/// A restart that the server had announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReprieveRecord {
+    /// Until when it was waited for.
+    pub until_us: u64,
+    /// Whether a quorum had reconnected.
+    pub is_back: bool,
+}
+
+/// One region's part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionRecord {
+    /// Which region.
+    pub region: Region,
+    /// `ok`, `fail` or `abstain`.
+    pub vote: String,
+    /// Why it abstained.
+    pub abstains: Option<String>,
+    /// Whether it counted as a voter although its vote was not in.
+    pub awaited: bool,
+    /// The end of its latest failing check, where its failure was established before.
+    pub settled_us: Option<u64>,
+    /// When it was asked to check, where it had not answered.
+    pub asked_us: Option<u64>,
+    /// The latest check of each of its agents.
+    pub ballots: Vec<BallotRecord>,
+}
+
+/// The latest check of one agent, and the run of equal findings that it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BallotRecord {
+    /// The agent's key.
+    #[serde(with = "as_text")]
+    pub agent: AgentKey,
+    /// Its name, as enrolled.
+    pub name: Option<AgentName>,
+    /// Its labels, as enrolled.
+    pub labels: BTreeMap<String, String>,
+    /// The start of the agent in which the check was signed.
+    pub epoch: u64,
+    /// The unit's place in the epoch.
+    pub sequence: u64,
+    /// The result's place in the unit.
+    pub index: u16,
+    /// SHA-256 of the signed unit, in hexadecimal; none where the store did not have it at the decision.
+    pub digest: Option<String>,
+    /// `passed`, `failed` or `agents_own_fault`.
+    pub finding: String,
+    /// When the check ended.
+    pub ended_us: u64,
+    /// How long it took, and no longer than its deadline.
+    pub took_us: u64,
+    /// The start of the first check of the run.
+    pub run_started_us: u64,
+    /// Checks of the run.
+    pub run_checks: u16,
+    /// The epoch of the unit in which the run begins.
+    pub run_first_epoch: u64,
+    /// That unit's place in its epoch.
+    pub run_first_sequence: u64,
+    /// Why it did not count, where it did not.
+    pub discounted: Option<String>,
+}
+
+/// Who an agent is, as enrolled.
+pub type Enrolled<'a> = &'a dyn Fn(&AgentKey) -> Option<(AgentName, BTreeMap<String, String>)>;
+
+impl DecisionRecord {
+    /// Writes a change of verdict down.
+    pub fn of(change: &VerdictChange, sentence: String, wall_offset_us: i64, enrolled: Enrolled<'_>) -> Self {
+        let Grounds { policy, at, is_graced, quorum, majority, answers_due, reprieve, regions } =
+            &change.grounds;
+        let us = |moment: Moment| moment.0;
+        let crossed = |one: Crossed| CrossedRecord { at_us: one.at.0, first_us: one.first.0 };
+        Self {
+            decided_us: at.0,
+            wall_offset_us,
+            from: change.from.map(|verdict| verdict.name().to_owned()),
+            to: change.to.name().to_owned(),
+            rule: RuleRecord::of(&change.rule),
+            sentence,
+            first_failure_us: change.timeline.first_failure_at.map(us),
+            suspected_us: change.timeline.suspected_at.map(us),
+            quorum_us: change.timeline.quorum_at.map(us),
+            policy: PolicyRecord::of(policy),
+            state: StateRecord {
+                graced: *is_graced,
+                quorum: quorum.map(crossed),
+                majority: majority.map(crossed),
+                answers_due_us: answers_due.map(us),
+                reprieve: reprieve.map(|one| ReprieveRecord { until_us: one.until.0, is_back: one.is_back }),
+            },
+            regions: regions.iter().map(|region| RegionRecord::of(region, enrolled)).collect(),
+        }
+    }
+
+    /// What the engine judges. None where a word or a number is none of ours.
+    pub fn grounds(&self) -> Option<Grounds> {
+        let crossed = |one: CrossedRecord| Crossed { at: Moment(one.at_us), first: Moment(one.first_us) };
+        let regions = self.regions.iter().map(RegionRecord::grounds).collect::<Option<Vec<_>>>()?;
+        let names = regions.iter().map(|region| region.region.clone());
+        Some(Grounds {
+            policy: self.policy.policy(names.collect())?,
+            at: Moment(self.decided_us),
+            is_graced: self.state.graced,
+            quorum: self.state.quorum.map(crossed),
+            majority: self.state.majority.map(crossed),
+            answers_due: self.state.answers_due_us.map(Moment),
+            reprieve: self
+                .state
+                .reprieve
+                .map(|one| Reprieved { until: Moment(one.until_us), is_back: one.is_back }),
+            regions,
+        })
+    }
+
+    /// The verdict before; none where there was none. An error where the word is none of ours.
+    ///
+    /// # Errors
+    /// The word.
+    pub fn before(&self) -> Result<Option<Verdict>, &str> {
+        let Some(name) = &self.from else { return Ok(None) };
+        Verdict::from_name(name).map(Some).ok_or(name)
+    }
+
+    /// A moment by the wall clock.
+    pub fn wall(&self, us: u64) -> WallMicros {
+        WallMicros(i64::try_from(us).unwrap_or(i64::MAX).saturating_add(self.wall_offset_us))
+    }
+
+    /// Whether the length of a ballot's run matters to the rules, and not its latest check alone.
+    pub fn needs_run(&self, ballot: &BallotRecord) -> bool {
+        let was_up = matches!(self.from.as_deref(), None | Some("up"));
+        let is_recovery = self.to == "up" || (self.to == "partial" && !was_up);
+        ballot.discounted.is_none() && (ballot.finding == "failed" || is_recovery)
+    }
+
+    /// Units that hold some last passes of a run, as its agent has made them so far.
+    fn units_of_passes(&self, ballot: &BallotRecord) -> u64 {
+        let last = 3 * self.policy.interval_us + 60_000_000;
+        let spent = ballot.ended_us.saturating_sub(ballot.run_started_us).max(1);
+        let units = ballot.sequence.saturating_sub(ballot.run_first_sequence);
+        units.saturating_mul(last) / spent + 8
+    }
+
+    /// Where the signed units are that it rests on. Of agents that failed all of the run, and where the verdict is up all
+    /// runs; of the others the latest check is enough.
+    pub fn spans(&self, units_max: u64) -> Vec<UnitSpan> {
+        let mut spans = Vec::new();
+        for ballot in self.regions.iter().flat_map(|region| &region.ballots) {
+            let (agent, epoch) = (ballot.agent, BootEpoch(ballot.epoch));
+            let last = Sequence(ballot.sequence);
+            let is_run = self.needs_run(ballot);
+            // Of a run of passes the end is enough: two of them over ten seconds.
+            let units_max = if ballot.finding == "failed" {
+                units_max
+            } else {
+                units_max.min(self.units_of_passes(ballot))
+            };
+            let begins = (ballot.run_first_epoch, ballot.run_first_sequence);
+            let same = begins.0 == ballot.epoch;
+            let first = match (is_run, same) {
+                (false, _) => last,
+                (true, true) => Sequence(begins.1),
+                (true, false) => Sequence(0),
+            };
+            let kept = Sequence(last.0.saturating_sub(units_max));
+            spans.push(UnitSpan { agent, epoch, first: first.max(kept).min(last), last });
+            if is_run && !same {
+                let first = Sequence(begins.1);
+                let last = Sequence(begins.1.saturating_add(units_max));
+                spans.push(UnitSpan { agent, epoch: BootEpoch(begins.0), first, last });
+            } else if first < kept {
+                spans.push(UnitSpan { agent, epoch, first, last: first });
+            }
+        }
+        spans
+    }
+}
+
+impl RuleRecord {
+    /// Of a rule.
+    pub fn of(rule: &Rule) -> Self {
+        let n = u64::from;
+        let (name, numbers): (_, Vec<(&str, u64)>) = match *rule {
+            Rule::FastQuorum { failing, eligible, needed, span, span_needed } => (
+                "fast_quorum",
+                vec![
+                    ("failing", n(failing)),
+                    ("eligible", n(eligible)),
+                    ("needed", n(needed)),
+                    ("span_us", span.0),
+                    ("span_needed_us", span_needed.0),
+                ],
+            ),
+            Rule::Majority { failing, eligible, held, held_needed } => (
+                "majority",
+                vec![
+                    ("failing", n(failing)),
+                    ("eligible", n(eligible)),
+                    ("held_us", held.0),
+                    ("held_needed_us", held_needed.0),
+                ],
+            ),
+            Rule::SingleRegion { attempts, span } => {
+                ("single_region", vec![("attempts", n(attempts)), ("span_us", span.0)])
+            }
+            Rule::SomeFail { failing, eligible } => {
+                ("some_fail", vec![("failing", n(failing)), ("eligible", n(eligible))])
+            }
+            Rule::TooFewVoters { eligible, configured } => {
+                ("too_few_voters", vec![("eligible", n(eligible)), ("configured", n(configured))])
+            }
+            Rule::Recovered { passing, eligible } => {
+                ("recovered", vec![("passing", n(passing)), ("eligible", n(eligible))])
+            }
+            Rule::FirstVotes { passing, eligible } => {
+                ("first_votes", vec![("passing", n(passing)), ("eligible", n(eligible))])
+            }
+        };
+        let numbers = numbers.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Self { name: name.to_owned(), numbers: numbers.collect() }
+    }
+
+    /// One of its numbers.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.numbers.get(name).copied()
+    }
+}
+
+impl PolicyRecord {
+    fn of(policy: &Policy) -> Self {
+        let quorum = match policy.quorum {
+            Quorum::Default => "default".to_owned(),
+            Quorum::Majority => "majority".to_owned(),
+            Quorum::AllButOne => "all_but_one".to_owned(),
+            Quorum::All => "all".to_owned(),
+            Quorum::AtLeast(number) => number.to_string(),
+        };
+        let sensitivity = match policy.sensitivity {
+            Sensitivity::Fast => "fast",
+            Sensitivity::Balanced => "balanced",
+            Sensitivity::Strict => "strict",
+        };
+        Self {
+            interval_us: policy.interval.0,
+            timeout_us: policy.timeout.0,
+            quorum,
+            confirm_for_us: policy.confirm_for.map(|span| span.0),
+            sensitivity: sensitivity.to_owned(),
+            restart_budget_us: policy.restart_budget.0,
+            revision: policy.revision,
+        }
+    }
+
+    /// The policy for some regions. None where a word is none of ours.
+    pub fn policy(&self, regions: std::collections::BTreeSet<Region>) -> Option<Policy> {
+        let quorum = match self.quorum.as_str() {
+            "default" => Quorum::Default,
+            "majority" => Quorum::Majority,
+            "all_but_one" => Quorum::AllButOne,
+            "all" => Quorum::All,
+            number => Quorum::AtLeast(number.parse().ok()?),
+        };
+        let sensitivity = match self.sensitivity.as_str() {
+            "fast" => Sensitivity::Fast,
+            "balanced" => Sensitivity::Balanced,
+            "strict" => Sensitivity::Strict,
+            _ => return None,
+        };
+        Some(Policy {
+            quorum,
+            confirm_for: self.confirm_for_us.map(Micros),
+            sensitivity,
+            restart_budget: Micros(self.restart_budget_us),
+            revision: self.revision,
+            ..Policy::new(regions, Micros(self.interval_us), Micros(self.timeout_us))
+        })
+    }
+}
+
+impl RegionRecord {
+    fn of(region: &RegionGrounds, enrolled: Enrolled<'_>) -> Self {
+        Self {
+            region: region.region.clone(),
+            vote: region.vote.name().to_owned(),
+            abstains: match region.vote {
+                Vote::Abstain(why) => Some(why.name().to_owned()),
+                Vote::Ok | Vote::Fail => None,
+            },
+            awaited: region.is_awaited,
+            settled_us: region.settled.map(|at| at.0),
+            asked_us: region.asked.map(|at| at.0),
+            ballots: region.ballots.iter().map(|ballot| BallotRecord::of(ballot, enrolled)).collect(),
+        }
+    }
+
+    fn grounds(&self) -> Option<RegionGrounds> {
+        let vote = match self.vote.as_str() {
+            "ok" => Vote::Ok,
+            "fail" => Vote::Fail,
+            // Any abstention is judged alike.
+            "abstain" => Vote::Abstain(Abstention::Silent),
+            _ => return None,
+        };
+        Some(RegionGrounds {
+            region: self.region.clone(),
+            vote,
+            is_awaited: self.awaited,
+            settled: self.settled_us.map(Moment),
+            asked: self.asked_us.map(Moment),
+            ballots: self.ballots.iter().map(BallotRecord::grounds).collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl BallotRecord {
+    fn of(ballot: &BallotGrounds, enrolled: Enrolled<'_>) -> Self {
+        let Source { agent, epoch, sequence, index } = ballot.source;
+        let (name, labels) =
+            enrolled(&agent).map_or((None, BTreeMap::new()), |(name, labels)| (Some(name), labels));
+        Self {
+            agent,
+            name,
+            labels,
+            epoch: epoch.0,
+            sequence: sequence.0,
+            index,
+            digest: None,
+            finding: finding_name(ballot.finding).to_owned(),
+            ended_us: ballot.ended.0,
+            took_us: ballot.took.0,
+            run_started_us: ballot.run_started.0,
+            run_checks: ballot.run_checks,
+            run_first_epoch: ballot.run_first.0.0,
+            run_first_sequence: ballot.run_first.1.0,
+            discounted: ballot.discounted.map(|why| why.name().to_owned()),
+        }
+    }
+
+    /// Where the latest check is signed.
+    pub fn source(&self) -> Source {
+        Source {
+            agent: self.agent,
+            epoch: BootEpoch(self.epoch),
+            sequence: Sequence(self.sequence),
+            index: self.index,
+        }
+    }
+
+    /// What the engine judges.
+    pub fn grounds(&self) -> Option<BallotGrounds> {
+        let findings = [Finding::Passed, Finding::Failed, Finding::AgentsOwnFault];
+        Some(BallotGrounds {
+            source: self.source(),
+            finding: findings.into_iter().find(|finding| finding_name(*finding) == self.finding)?,
+            ended: Moment(self.ended_us),
+            took: Micros(self.took_us),
+            run_started: Moment(self.run_started_us),
+            run_checks: self.run_checks,
+            run_first: (BootEpoch(self.run_first_epoch), Sequence(self.run_first_sequence)),
+            discounted: self.discounted.as_ref().map(|_| Abstention::Silent),
+        })
+    }
+
+    /// What people call the agent.
+    pub fn who(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.agent.to_string(), AgentName::to_string)
+    }
+}
+
+impl UnitSpan {
+    /// Whether a unit stands in it.
+    pub fn holds(&self, place: &Place) -> bool {
+        self.agent == place.agent
+            && self.epoch == place.epoch
+            && (self.first..=self.last).contains(&place.sequence)
+    }
+}
+
+/// The stable name of a finding.
+pub fn finding_name(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Passed => "passed",
+        Finding::Failed => "failed",
+        Finding::AgentsOwnFault => "agents_own_fault",
+    }
+}
+
+/// A digest as evidence shows it.
+pub fn digest_text(digest: Digest) -> String {
+    digest.to_string()
+}
+
+/// A value by its text. For `#[serde(with)]`.
+pub mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::{FromStr, fmt};
+
+    /// Serializes by `Display`.
+    ///
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Deserializes by `FromStr`.
+    ///
+    /// # Errors
+    /// Where the text is none.
+    pub fn deserialize<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

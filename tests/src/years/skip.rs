@@ -1,0 +1,136 @@
+//! Which clusters cannot page, whatever the engine does: they are counted and not run.
+//!
+//! A region's vote is *fail* at most from the start of an outage of it until a scheduled check that began after the
+//! outage has passed. So at any moment the regions that vote *fail* are among those whose such *window* covers it, and
+//! one more for each confirming attempt that is lost. Down wants, at one moment, `k` regions that vote *fail*, and their
+//! evidence to span `W`: from the start of the first failure to the end of a failing check of the `k`-th latest. A
+//! failure starts no earlier than its window, and a failing check ends no later than its outage and a timeout. So where
+//! at no moment `k` windows overlap that far, for rule 3 or rule 4, nobody is paged. What is starved has no vote in part
+//! of the time, which makes `k` smaller: the smallest that it may become is taken.
+
+use quorate_proto::Micros;
+use quorate_quorum::{Moment, Policy};
+
+use super::{Fault, Odd, Outage, Setup, clusters::Cluster};
+
+/// What a rule for down wants.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    regions: usize,
+    span: Micros,
+}
+
+/// The part of a region's time in which it may vote *fail*.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    region: u16,
+    start: Moment,
+    /// Failing checks end before that.
+    fails_until: Moment,
+    closes: Moment,
+}
+
+/// Says of clusters whether they may page.
+pub(super) struct Skip {
+    setup: Setup,
+    /// For every number of regions that are starved.
+    wanted: Vec<[Wanted; 2]>,
+    /// Regions that have to fail at least where none is starved.
+    fewest: u32,
+}
+
+impl Skip {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let policy = setup.policy();
+        let wanted =
+            (0..=setup.regions).map(|starved| wanted(&policy, setup.regions - starved, setup.regions));
+        let fewest = u32::from(policy.needed(setup.regions).min(setup.regions / 2 + 1));
+        Self { setup: *setup, wanted: wanted.collect(), fewest }
+    }
+
+    /// Whether it cannot be excluded that a cluster pages.
+    pub(super) fn may_page(&self, cluster: &Cluster) -> bool {
+        if let ([outage], []) = (cluster.outages.as_slice(), cluster.lost.as_slice())
+            && self.is_alone(outage)
+        {
+            return false;
+        }
+        let starving = cluster.outages.iter().filter(|outage| outage.fault == Fault::Starved);
+        let starved = starving.fold(0_u32, |regions, outage| regions | outage.regions).count_ones() as usize;
+        let Some(wanted) = self.wanted.get(starved.min(self.wanted.len() - 1)) else { return true };
+        // An agent that always fails is one of the regions that vote so.
+        let helpers = cluster.lost.len() + usize::from(self.setup.odd == Some(Odd::FailsAll));
+        let fewest = wanted.iter().map(|wanted| wanted.regions).min().unwrap_or(0);
+        if fewest <= helpers {
+            return true;
+        }
+        if cluster.outages.len() + helpers < fewest
+            && cluster.outages.iter().all(|outage| outage.regions.is_power_of_two())
+        {
+            return false;
+        }
+        let windows = self.windows(&cluster.outages);
+        windows.iter().any(|window| {
+            let covering =
+                windows.iter().filter(|other| other.start <= window.start && window.start < other.closes);
+            wanted.iter().any(|wanted| reaches(covering.clone(), wanted, helpers))
+        })
+    }
+
+    /// Whether an outage by itself cannot page: nearly all are of this kind, so this is looked at first.
+    fn is_alone(&self, outage: &Outage) -> bool {
+        self.fewest > 1
+            && self.setup.odd.is_none()
+            && outage.fault != Fault::Starved
+            && outage.regions.count_ones() < self.fewest
+    }
+
+    /// Of each region, with those that touch made one.
+    fn windows(&self, outages: &[Outage]) -> Vec<Window> {
+        let lingers = self.setup.interval + self.setup.timeout * 2;
+        let mut windows: Vec<Window> = Vec::with_capacity(outages.len());
+        for outage in outages {
+            for region in (0..self.setup.regions).filter(|region| outage.regions & (1 << region) != 0) {
+                let (fails_until, closes) = (outage.end.after(self.setup.timeout), outage.end.after(lingers));
+                let touching = windows.iter_mut().rev().find(|window| window.region == region);
+                match touching.filter(|window| outage.start <= window.closes) {
+                    Some(window) => {
+                        window.fails_until = window.fails_until.max(fails_until);
+                        window.closes = window.closes.max(closes);
+                    }
+                    None => windows.push(Window { region, start: outage.start, fails_until, closes }),
+                }
+            }
+        }
+        windows
+    }
+}
+
+/// The rules for down as they may apply to `fewest` to `most` regions with a vote.
+fn wanted(policy: &Policy, fewest: u16, most: u16) -> [Wanted; 2] {
+    let voters = || fewest.max(1)..=most;
+    let spans =
+        |span: fn(&Policy, u16) -> Micros| voters().map(|m| span(policy, m)).min().unwrap_or_default();
+    let fast = voters().map(|eligible| policy.needed(eligible)).min().unwrap_or(1);
+    let majority = voters().map(|eligible| eligible / 2 + 1).min().unwrap_or(1);
+    [
+        Wanted { regions: usize::from(fast), span: spans(Policy::span_needed) },
+        Wanted { regions: usize::from(majority), span: spans(Policy::majority_span_needed) },
+    ]
+}
+
+/// Whether regions that may fail at one moment are enough, and may have evidence that spans long enough.
+fn reaches<'a>(covering: impl Iterator<Item = &'a Window> + Clone, wanted: &Wanted, helpers: usize) -> bool {
+    let count = covering.clone().count();
+    if count + helpers < wanted.regions {
+        return false;
+    }
+    if helpers > 0 || wanted.span == Micros::ZERO {
+        return true;
+    }
+    let start = covering.clone().map(|window| window.start).min().unwrap_or_default();
+    let later = |end: Moment| covering.clone().filter(|window| window.fails_until >= end).count();
+    let end =
+        covering.clone().map(|window| window.fails_until).filter(|end| later(*end) >= wanted.regions).max();
+    end.is_some_and(|end| end.since(start) >= wanted.span)
+}
