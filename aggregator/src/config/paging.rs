@@ -33,6 +33,7 @@ pub(super) fn settings(root: &Section<'_>) -> PagingSettings {
             .unwrap_or(base.offline_patience),
         fleet_share: section.get("fleet_share").and_then(|item| share(&item)).unwrap_or(base.fleet_share),
         fleet_hold: spanned("fleet_hold", FLEET_HOLD_BOUNDS).unwrap_or(base.fleet_hold),
+        flapping: section.get("flapping").and_then(|item| item.boolean()).unwrap_or(base.flapping),
         flapping_digest: spanned("flapping_digest", FLAPPING_DIGEST_BOUNDS).unwrap_or(base.flapping_digest),
         flapping_outage: spanned("flapping_outage", FLAPPING_OUTAGE_BOUNDS).unwrap_or(base.flapping_outage),
     };

@@ -220,7 +220,11 @@ pub(super) fn absurd_of_paging(event: AlertEvent, text: &str) -> AlertEvent {
         AlertEvent::FlappingEnded(_) => AlertEvent::FlappingEnded(flapping()),
         AlertEvent::AgentsOffline(_) => AlertEvent::AgentsOffline(agents()),
         AlertEvent::AgentsBack(_) => AlertEvent::AgentsBack(agents()),
-        other => other,
+        AlertEvent::Opened(_)
+        | AlertEvent::Updated(_)
+        | AlertEvent::Resolved(_)
+        | AlertEvent::Event(_)
+        | AlertEvent::Notice { .. } => event,
     }
 }
 

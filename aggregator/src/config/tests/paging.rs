@@ -98,7 +98,7 @@ depends_on = [\"gateway\"]
 #[test]
 fn numbers_of_paging() {
     assert_eq!(parsed("").unwrap().config.paging, PagingSettings::default());
-    let text = "[paging]\noffline_patience = \"0s\"\nfleet_share = 50\nfleet_hold = \"2s\"\nflapping_digest = \"1h\"\nflapping_outage = \"2m\"";
+    let text = "[paging]\noffline_patience = \"0s\"\nfleet_share = 50\nfleet_hold = \"2s\"\nflapping = false\nflapping_digest = \"1h\"\nflapping_outage = \"2m\"";
     let seconds = Micros::from_secs;
     assert_eq!(
         parsed(text).unwrap().config.paging,
@@ -106,16 +106,17 @@ fn numbers_of_paging() {
             offline_patience: seconds(0),
             fleet_share: 50,
             fleet_hold: seconds(2),
+            flapping: false,
             flapping_digest: seconds(3600),
             flapping_outage: seconds(120),
         }
     );
     check(
-        "[paging]\nfleet_share = 0\nfleet_hold = \"1m\"\nflapping = true",
+        "[paging]\nfleet_share = 0\nfleet_hold = \"1m\"\nflapping_end = 1",
         &[
             "2: paging.fleet_share: wanted a share of all monitors in percent, 1 to 100 (100: never), found 0",
             "3: paging.fleet_hold: wanted a span with its unit between 0s and 15s, such as \"30s\", \"1m 30s\" or \"500ms\", found \"1m\"",
-            "4: paging.flapping: wanted one of the keys offline_patience, fleet_share, fleet_hold, flapping_digest, flapping_outage, found \"flapping\"",
+            "4: paging.flapping_end: wanted a known key, perhaps \"flapping\", found \"flapping_end\"",
         ],
     );
 }

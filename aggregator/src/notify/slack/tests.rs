@@ -90,7 +90,14 @@ fn no_limit_is_passed_whatever_the_texts_are() {
                     AlertEvent::Event(event)
                 }
                 AlertEvent::Notice { .. } => AlertEvent::Notice { kind: text.clone(), summary: text.clone() },
-                other => sample::absurd_of_paging(other, &text),
+                AlertEvent::GroupOpened(_)
+                | AlertEvent::GroupUpdated(_)
+                | AlertEvent::GroupResolved(_)
+                | AlertEvent::FlappingStarted(_)
+                | AlertEvent::FlappingDigest(_)
+                | AlertEvent::FlappingEnded(_)
+                | AlertEvent::AgentsOffline(_)
+                | AlertEvent::AgentsBack(_) => sample::absurd_of_paging(event, &text),
             };
             let message = body(&sample::alert(event), SENT_AT, &options);
             check_limits(&format!("{name}, {event_name}"), &message);
