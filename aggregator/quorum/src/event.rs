@@ -1,6 +1,6 @@
 //! What the engine is told.
 
-use quorate_proto::{AgentKey, BootEpoch, MonitorId, Region, Sequence};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, MonitorId, Region, Sequence};
 
 use crate::{Moment, Policy, Verdict};
 
@@ -56,8 +56,8 @@ pub struct Heartbeat {
     pub region: Region,
     /// The revision of the assignments that it works under.
     pub revision: u64,
-    /// Whether it doubts itself.
-    pub sick: bool,
+    /// Why it doubts itself, where it does: the gravest reason.
+    pub sick: Option<Doubt>,
 }
 
 /// One check, as the engine sees it.

@@ -3,7 +3,7 @@
 use quorate_proto::WallMicros;
 use serde::{Deserialize, Serialize};
 
-use super::{AgentsAlert, FlappingAlert, GroupAlert, Incident, MonitorEvent, rfc3339};
+use super::{AgentsAlert, Degradation, FlappingAlert, GroupAlert, Incident, MonitorEvent, rfc3339};
 use crate::config::Channel;
 
 /// A channel's id, as configured.
@@ -45,6 +45,12 @@ pub enum AlertEvent {
         /// What is the matter, and what to do.
         summary: String,
     },
+    /// A monitor works, and not well; or a further reason for that began. Goes to channels that ask for it.
+    #[serde(rename = "monitor.degraded")]
+    Degraded(Box<Degradation>),
+    /// It works well again.
+    #[serde(rename = "monitor.recovered")]
+    Recovered(Box<Degradation>),
     /// Many monitors went down at once: one page for all of them.
     #[serde(rename = "group.opened")]
     GroupOpened(Box<GroupAlert>),
@@ -80,6 +86,8 @@ impl AlertEvent {
             Self::Resolved(_) => "incident.resolved",
             Self::Event(_) => "monitor.event",
             Self::Notice { .. } => "operator.notice",
+            Self::Degraded(_) => "monitor.degraded",
+            Self::Recovered(_) => "monitor.recovered",
             Self::GroupOpened(_) => "group.opened",
             Self::GroupUpdated(_) => "group.updated",
             Self::GroupResolved(_) => "group.resolved",
@@ -96,6 +104,7 @@ impl AlertEvent {
         match self {
             Self::Opened(incident) | Self::Updated(incident) | Self::Resolved(incident) => Some(incident),
             Self::Event(_) | Self::Notice { .. } => None,
+            Self::Degraded(_) | Self::Recovered(_) => None,
             Self::GroupOpened(_) | Self::GroupUpdated(_) | Self::GroupResolved(_) => None,
             Self::FlappingStarted(_) | Self::FlappingDigest(_) | Self::FlappingEnded(_) => None,
             Self::AgentsOffline(_) | Self::AgentsBack(_) => None,
@@ -113,6 +122,7 @@ impl AlertEvent {
             Self::FlappingStarted(flapping)
             | Self::FlappingDigest(flapping)
             | Self::FlappingEnded(flapping) => Some(flapping.monitor.id.as_str()),
+            Self::Degraded(one) | Self::Recovered(one) => Some(one.monitor.id.as_str()),
             Self::Event(_) | Self::Notice { .. } | Self::AgentsOffline(_) | Self::AgentsBack(_) => None,
         }
     }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::{
     config::{Channel, ChannelKind},
     model::{
-        AgentsAlert, Alert, AlertEvent, AwayAgent, Delivery, DeliveryState, FlappingAlert, GroupAlert,
-        GroupedMonitor, Incident, IncidentCause, IncidentTimeline, LosingMonitor, MonitorReference,
-        RegionEvidence, Secret,
+        AgentsAlert, Alert, AlertEvent, AwayAgent, Degradation, DegradedReason, Delivery, DeliveryState,
+        FlappingAlert, GroupAlert, GroupedMonitor, Incident, IncidentCause, IncidentTimeline, LosingMonitor,
+        MonitorReference, QuantilesMs, RegionEvidence, RegionRoundTrips, RoundTripsSeen, Secret,
     },
 };
 
@@ -224,7 +224,35 @@ pub(super) fn absurd_of_paging(event: AlertEvent, text: &str) -> AlertEvent {
         | AlertEvent::Updated(_)
         | AlertEvent::Resolved(_)
         | AlertEvent::Event(_)
+        | AlertEvent::Degraded(_)
+        | AlertEvent::Recovered(_)
         | AlertEvent::Notice { .. } => event,
+    }
+}
+
+/// Round trips are slow in one of three regions.
+pub(super) fn degradation() -> Degradation {
+    let quantiles = |count, p95_ms| QuantilesMs { count, p50_ms: 31.5, p95_ms, p99_ms: p95_ms + 20.0 };
+    let region = |name: &str, p95_ms| RegionRoundTrips {
+        region: name.parse().unwrap(),
+        quantiles: quantiles(10, p95_ms),
+    };
+    Degradation {
+        id: "deg_1".to_owned(),
+        monitor: incident("inc_1").monitor,
+        since: wall(14.1),
+        recovered_at: None,
+        reasons: vec![DegradedReason {
+            kind: "latency".to_owned(),
+            since: wall(14.1),
+            ended_at: None,
+            summary: "Round trips are slower than promised: 95 of 100 took up to 180ms over 5m, and 100ms are promised."
+                .to_owned(),
+        }],
+        round_trips: Some(RoundTripsSeen {
+            merged: quantiles(30, 180.0),
+            regions: vec![region("ap-south", 210.0), region("eu-west", 40.0), region("us-east", 60.0)],
+        }),
     }
 }
 
@@ -250,7 +278,7 @@ pub(super) fn delivery(id: u64, channel: &str, incident_id: &str) -> Box<Deliver
 }
 
 pub(super) fn channel(id: &str, kind: ChannelKind) -> Channel {
-    Channel { id: id.to_owned(), kind, partial: true, operator: true, events: true }
+    Channel { id: id.to_owned(), kind, partial: true, operator: true, events: true, degraded: true }
 }
 
 pub(super) fn webhook(id: &str, url: &str) -> Channel {

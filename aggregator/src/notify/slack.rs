@@ -5,6 +5,7 @@
 //! same. An incoming webhook returns no message id, so an update is a message of its own.
 
 mod paging;
+mod quality;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -58,6 +59,9 @@ pub(super) fn body(alert: &Alert, sent_at: WallMicros, options: &Options) -> Val
         AlertEvent::Resolved(incident) => recovered(incident, options),
         AlertEvent::Event(event) => noted(event, options),
         AlertEvent::Notice { kind, summary } => notice(kind, summary, alert.decided_at, options),
+        AlertEvent::Degraded(degradation) | AlertEvent::Recovered(degradation) => {
+            quality::message(degradation, options)
+        }
         AlertEvent::GroupOpened(group) => paging::group(group, Stage::Opened, options),
         AlertEvent::GroupUpdated(group) => paging::group(group, Stage::Updated, options),
         AlertEvent::GroupResolved(group) => paging::group(group, Stage::Resolved, options),

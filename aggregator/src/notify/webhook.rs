@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::{
     limits::WEBHOOK_BODY_BYTES_MAX,
     model::{
-        AgentsAlert, Alert, AlertEvent, FlappingAlert, GroupAlert, Incident, MonitorEvent, MonitorReference,
-        rfc3339,
+        AgentsAlert, Alert, AlertEvent, Degradation, FlappingAlert, GroupAlert, Incident, MonitorEvent,
+        MonitorReference, rfc3339,
     },
 };
 
@@ -28,6 +28,7 @@ enum Data<'a> {
     Incident(IncidentBody<'a>),
     Event(&'a MonitorEvent),
     Notice { kind: &'a str, summary: &'a str },
+    Degradation(DegradationBody<'a>),
     Group(&'a GroupAlert),
     Flapping(&'a FlappingAlert),
     Agents(&'a AgentsAlert),
@@ -40,6 +41,13 @@ struct IncidentBody<'a> {
     /// Regions that were left out because the body would be too large.
     #[serde(skip_serializing_if = "Option::is_none")]
     regions_omitted: Option<usize>,
+    page_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DegradationBody<'a> {
+    #[serde(flatten)]
+    degradation: &'a Degradation,
     page_url: Option<&'a str>,
 }
 
@@ -75,6 +83,11 @@ pub(super) fn body(
             }
             AlertEvent::Notice { kind, summary } => {
                 write(alert, Data::Notice { kind: cut(kind, chars), summary: cut(summary, chars) })?
+            }
+            AlertEvent::Degraded(degradation) | AlertEvent::Recovered(degradation) => {
+                let mut told = degradation.as_ref().clone();
+                shorten_degradation(&mut told, chars, regions);
+                write(alert, Data::Degradation(DegradationBody { degradation: &told, page_url }))?
             }
             AlertEvent::GroupOpened(group)
             | AlertEvent::GroupUpdated(group)
@@ -140,6 +153,19 @@ fn shorten(incident: &mut Incident, chars: usize, regions: usize) -> Option<usiz
     (omitted > 0).then_some(omitted)
 }
 
+/// Cuts every text, and the regions, of which the slowest are kept.
+fn shorten_degradation(degradation: &mut Degradation, chars: usize, regions: usize) {
+    let Degradation { monitor, reasons, round_trips, .. } = degradation;
+    let summaries = reasons.iter_mut().map(|reason| &mut reason.summary);
+    for text in [&mut monitor.name, &mut monitor.url].into_iter().chain(summaries) {
+        *text = cut(text, chars).to_owned();
+    }
+    if let Some(trips) = round_trips.as_mut().filter(|trips| trips.regions.len() > regions) {
+        trips.regions.sort_by(|a, b| b.quantiles.p95_ms.total_cmp(&a.quantiles.p95_ms));
+        trips.regions.truncate(regions);
+    }
+}
+
 fn shorten_reference(monitor: &mut MonitorReference, chars: usize) {
     for text in [&mut monitor.name, &mut monitor.url] {
         *text = cut(text, chars).to_owned();
@@ -181,6 +207,7 @@ mod tests {
             ("updated", AlertEvent::Updated(incident)),
             ("resolved", AlertEvent::Resolved(resolved)),
             ("notice", notice),
+            ("degraded", AlertEvent::Degraded(Box::new(sample::degradation()))),
         ]
         .into_iter()
         .chain(sample::of_paging())
@@ -224,6 +251,13 @@ mod tests {
                 assert!(bytes.len() < WEBHOOK_BODY_BYTES_MAX, "{name}: {}", bytes.len());
             }
         }
+        let mut degraded = sample::degradation();
+        degraded.reasons = vec![degraded.reasons[0].clone(); crate::limits::DEGRADED_REASONS_MAX];
+        degraded.reasons.iter_mut().for_each(|reason| reason.summary = "\u{1}".repeat(3_000));
+        let trips = degraded.round_trips.as_mut().unwrap();
+        trips.regions = vec![trips.regions[0].clone(); 1_000];
+        let degraded = AlertEvent::Recovered(Box::new(degraded));
+        assert!(body(&sample::alert(degraded), SENT_AT, PAGE).unwrap().len() < WEBHOOK_BODY_BYTES_MAX);
         let notice = AlertEvent::Notice { kind: "k".repeat(30_000), summary: "\"".repeat(30_000) };
         assert!(body(&sample::alert(notice), SENT_AT, PAGE).unwrap().len() < WEBHOOK_BODY_BYTES_MAX);
     }

@@ -13,7 +13,7 @@ use quorate_quorum::{
 };
 
 use crate::model::{
-    AgentRecord, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent, Said, Tracked,
+    AgentRecord, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
 };
 
 /// One transaction: all of it is on disk afterwards, or nothing.
@@ -168,6 +168,13 @@ pub enum Change {
     },
     /// What a decision about an incident was made from.
     Evidence(Box<Evidence>),
+    /// How well a monitor works, as far as a restart has to know.
+    Quality {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// All of it.
+        kept: Box<QualityKept>,
+    },
 }
 
 /// The form in which a monitor is given to agents, and since when.
