@@ -11,6 +11,7 @@ mod controls;
 mod demands;
 mod dialogue;
 mod document;
+mod domains;
 mod endpoint;
 mod environment;
 mod fault;
@@ -40,6 +41,7 @@ use quorate_proto::{Controls, MonitorId, MonitorSpec, Region};
 use quorate_quorum::{PagingSettings, Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
+pub use domains::Domains;
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
 pub use server::REGION_LOCAL;
@@ -150,6 +152,8 @@ pub struct Monitor {
     pub confirm_for: Option<quorate_proto::Micros>,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// Which domains must fail with it.
+    pub domains: Domains,
     /// How long an announced restart (close codes 1001, 1012, 1013) may take before it is an outage. Default 30 s.
     pub restart_budget: quorate_proto::Micros,
     /// How long before a certificate of the chain ends people are told. Default 14 days; zero: never.
@@ -222,7 +226,7 @@ fn read(root: &document::Section<'_>) -> Config {
     let defaults = monitors::defaults(root);
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
-    let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
+    let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
     let paging = paging::settings(root);
     Config { server, page, regions, local_regions, controls, channels, monitors, paging }
 }

@@ -20,6 +20,7 @@ mod enrol;
 mod ledger;
 mod observe;
 mod outbox;
+mod outliers;
 mod paging;
 mod picture;
 mod quality;

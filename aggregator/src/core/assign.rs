@@ -71,6 +71,7 @@ impl Core {
         if controls_changed {
             self.give_controls_to_all();
         }
+        self.warn_of_domains();
     }
 
     /// Gives every connected agent what it lacks.
@@ -248,6 +249,8 @@ impl Core {
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
             restart_budget: monitor.restart_budget,
+            domains: monitor.domains.labels.clone(),
+            min_domains: monitor.domains.min,
             target: decide::target(&monitor.spec.url),
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
             ..Policy::new(

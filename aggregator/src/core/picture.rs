@@ -202,6 +202,7 @@ impl Core {
             last_seen_at: agent.and_then(|agent| agent.seen_at).map(|at| now.wall_of(at)),
             health: agent.and_then(|agent| agent.health.clone()),
             enrolled_at: record.enrolled_at,
+            outlier: self.outlier_view(&record.key, now),
         }
     }
 }

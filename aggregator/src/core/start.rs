@@ -64,6 +64,7 @@ impl Core {
             core.deliver(delivery);
         }
         core.applied_at = now.moment;
+        core.enrol_all(now);
         core.configure(config, now);
         core.begin_paging(now);
         core.on_time(now);

@@ -192,6 +192,11 @@ impl Core {
                 quorate_quorum::Effect::Restarted { monitor, regions, began: _, took } => {
                     self.restarted(&monitor, &regions, took, now);
                 }
+                quorate_quorum::Effect::Withheld(change) => self.withheld(&change, now),
+                quorate_quorum::Effect::Outlier(outlier) => self.outlier(&outlier, now),
+                quorate_quorum::Effect::OutlierOver { outlier, until } => {
+                    self.outlier_over(&outlier, until, now);
+                }
                 quorate_quorum::Effect::Suspected { monitor, suspect } => {
                     self.page(PagingEvent::Suspected { monitor, suspect }, now);
                 }

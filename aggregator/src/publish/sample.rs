@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_proto::{Doubt, DoubtReport, Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
 use quorate_quorum::{
-    Abstention, Verdict, Vote,
+    Abstention, Contradiction, Verdict, Vote,
     quality::{LatencySla, Quantiles},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     model::{
         AgentView, CanaryView, Counts, DegradedReason, EventKind, Incident, IncidentCause, IncidentTimeline,
         MonitorEvent, MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot,
-        StorageState,
+        StorageState, view::OutlierView,
     },
 };
 
@@ -373,6 +373,12 @@ fn agent(region: &str) -> AgentView {
         last_seen_at: Some(ago(if connected { 2.0 } else { 700.0 })),
         health: connected.then_some(health),
         enrolled_at: ago(1e6),
+        outlier: (region == "ap-south").then(|| OutlierView {
+            contradiction: Contradiction::FailsAlone,
+            since: ago(400.0),
+            disagreements: 12,
+            compared: 14,
+        }),
     }
 }
 
