@@ -7,6 +7,7 @@ mod canaries;
 mod doubts;
 mod enrol;
 mod evidence;
+mod paging;
 mod quality;
 mod random;
 mod restart;
