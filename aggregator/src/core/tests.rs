@@ -6,6 +6,7 @@ mod bench;
 mod canaries;
 mod enrol;
 mod evidence;
+mod outliers;
 mod random;
 mod restart;
 mod run;
