@@ -1,5 +1,6 @@
 //! The command line of `quorate-agent`.
 
+mod controls;
 mod log;
 mod run;
 
@@ -68,6 +69,8 @@ enum CliError {
          both, give each its own --state folder; to move, delete this one"
     )]
     OtherAggregator { address: String },
+    #[error("{0}")]
+    Controls(String),
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -109,6 +112,7 @@ fn exit_code(error: &CliError) -> u8 {
         | CliError::JoinString(_)
         | CliError::NotEnrolled(_)
         | CliError::OtherAggregator { .. }
+        | CliError::Controls(_)
         | CliError::State(_)
         | CliError::Join(_)
         | CliError::Run(_) => 2,

@@ -30,6 +30,12 @@ pub fn tick() -> Tick {
     Tick(Micros(micros(time.tv_sec, time.tv_nsec)))
 }
 
+/// Reads the clock that stands still in suspend (`CLOCK_MONOTONIC`), to see by how much the other one went on.
+pub fn awake() -> Tick {
+    let time = clock_gettime(ClockId::Monotonic);
+    Tick(Micros(micros(time.tv_sec, time.tv_nsec)))
+}
+
 /// Reads the wall clock. For people; decides nothing.
 pub fn wall() -> WallMicros {
     #[cfg(feature = "simulation")]

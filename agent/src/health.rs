@@ -1,6 +1,6 @@
 //! How the agent fares, as it tells the aggregator: an agent that is late itself must not say that a server is.
 
-use quorate_proto::{Micros, frame::Health, limits::HEALTH_INTERVAL};
+use quorate_proto::{DoubtReport, Micros, frame::Health, limits::HEALTH_INTERVAL};
 
 use crate::{clock::Tick, limits, spool::Standing};
 
@@ -67,7 +67,7 @@ impl Vitals {
     }
 
     /// The report. A regular one ends the while that the delays are the largest of.
-    pub fn report(&mut self, facts: Facts, regular: bool) -> Health {
+    pub fn report(&mut self, facts: Facts, doubts: Vec<DoubtReport>, regular: bool) -> Health {
         let Facts { revision, monitors, canaries, canaries_without, spool } = facts;
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let health = Health {
@@ -83,6 +83,7 @@ impl Vitals {
             spool_failing: spool.counts.failing,
             canaries: count(canaries),
             canaries_without: count(canaries_without),
+            doubts,
         };
         if regular {
             self.event_loop.turn();
@@ -133,9 +134,9 @@ mod tests {
             now = now.after(limits::BEAT + late);
             if vitals.beat(now) {
                 regular += 1;
-                seen.push(vitals.report(FACTS, true).event_loop_lag_max.as_millis());
+                seen.push(vitals.report(FACTS, Vec::new(), true).event_loop_lag_max.as_millis());
             } else if beat == 30 {
-                assert_eq!(vitals.report(FACTS, false).event_loop_lag_max.as_millis(), 300);
+                assert_eq!(vitals.report(FACTS, Vec::new(), false).event_loop_lag_max.as_millis(), 300);
             }
         }
         assert_eq!((regular, seen), (3, vec![300, 300, 0]));
@@ -160,7 +161,8 @@ mod tests {
             spool_failing: true,
             canaries: 5,
             canaries_without: 6,
+            doubts: Vec::new(),
         };
-        assert_eq!(vitals.report(FACTS, true), health);
+        assert_eq!(vitals.report(FACTS, Vec::new(), true), health);
     }
 }

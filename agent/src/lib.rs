@@ -10,6 +10,7 @@ pub mod canary;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod doubt;
 pub mod egress;
 pub mod health;
 pub mod idle;

@@ -410,3 +410,55 @@ pub const CANARIES_LEAVE_WITHIN: Micros = Micros::from_millis(1_500);
 
 /// Searches for an idle timeout under way at once: each holds [`IDLE_RUNGS`] connections for up to an hour.
 pub const IDLE_SEARCHES_MAX: usize = 4;
+
+// --- self-doubt
+
+/// An absence of the event loop counts from here on: below it are the usual hiccups of a busy or virtual machine.
+pub const ABSENCE_MIN: Micros = Micros::from_millis(250);
+
+/// The while over which absences are added up: the usual timeout of a check.
+pub const ABSENT_WINDOW: Micros = Micros::from_secs(10);
+
+/// Absences of this much within [`ABSENT_WINDOW`] make a doubt.
+pub const ABSENT_MAX: Micros = Micros::from_secs(1);
+
+/// A failure that waiting makes is no evidence where the loop was absent for one part in so many of its check.
+pub const ABSENT_PART: u64 = 10;
+
+/// For how long absences are remembered: as long as a check may last, and be late for.
+pub const ABSENCES_KEPT: Micros = Micros::from_secs(120);
+
+/// Absences remembered: as many as fit into [`ABSENCES_KEPT`], each with the beat before it.
+pub const ABSENCES_MAX: usize = 343;
+
+/// A check that starts this late says that the agent does not manage what it is given.
+pub const SCHEDULE_LATE: Micros = Micros::from_secs(2);
+
+/// The clock that runs in suspend must be ahead by this much between two beats: the two are not read in one moment.
+pub const ASLEEP_MIN: Micros = Micros::from_secs(1);
+
+/// How long one look at a control may take: a slow handshake to the other side of the world takes one second.
+pub const CONTROL_WAIT: Micros = Micros::from_secs(4);
+
+/// The least pause between two looks at the same control.
+pub const CONTROL_AGAIN: Micros = Micros::from_secs(5);
+
+/// A name that must be resolved fails when it was not so often on end.
+pub const LOOKUPS_BAD_MIN: u32 = 2;
+
+/// Descriptors that must be free, as one part of the limit: one in sixteen, within [`DESCRIPTORS_FREE_LEAST`] and
+/// [`DESCRIPTORS_FREE_MOST`]. A check takes one for each address that it tries, and a lookup a few.
+pub const DESCRIPTORS_FREE_PART: u64 = 16;
+
+/// See [`DESCRIPTORS_FREE_PART`].
+pub const DESCRIPTORS_FREE_LEAST: u64 = 8;
+
+/// See [`DESCRIPTORS_FREE_PART`].
+pub const DESCRIPTORS_FREE_MOST: u64 = 256;
+
+const _: () = assert!(ABSENT_MAX.0 * ABSENT_PART == ABSENT_WINDOW.0, "one measure for doubts and excuses");
+const _: () = assert!(
+    ABSENCES_KEPT.0 / (ABSENCE_MIN.0 + BEAT.0) <= ABSENCES_MAX as u64,
+    "all that are remembered have room"
+);
+const _: () = assert!(ABSENCES_KEPT.0 >= quorate_proto::limits::TIMEOUT_MAX.0 + CHECK_GRACE.0);

@@ -10,6 +10,7 @@ mod certificate;
 mod classify;
 pub mod conformance;
 mod connect;
+mod control;
 mod conversation;
 mod dial;
 mod every_address;
@@ -50,6 +51,7 @@ use tokio::time::timeout;
 
 pub use self::{
     certificate::Certificate,
+    control::ControlTarget,
     prepared::Prepared,
     proxy::{ProxyParseError, parse as parse_proxy},
     resolve::Nameservers,

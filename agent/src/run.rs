@@ -6,6 +6,7 @@
 mod agent;
 mod canaries;
 mod checks;
+mod controls;
 mod descriptors;
 mod monitors;
 mod searches;
@@ -14,7 +15,7 @@ mod tests;
 
 use std::{io, sync::Arc, time::Duration};
 
-use quorate_proto::{Micros, monitor::Proxy};
+use quorate_proto::{Controls, Micros, monitor::Proxy};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{agent::Agent, canaries::Canaries};
+use self::{agent::Agent, canaries::Canaries, controls::Looks};
 use crate::{
     clock,
     egress::Egress,
@@ -47,6 +48,8 @@ pub struct Options {
     pub nameservers: Nameservers,
     /// The proxy that checks go through where the monitor names none. The uplink does not: it is QUIC.
     pub proxy: Option<Proxy>,
+    /// What to look at to see whether the agent is the fault itself; none: what the aggregator says.
+    pub controls: Option<Controls>,
     /// Bytes of the spool on disk: see [`spool::Options::bytes_max`].
     pub spool_bytes_max: u64,
 }
@@ -86,7 +89,7 @@ pub enum RunError {
 /// # Errors
 /// Any [`RunError`].
 pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunError> {
-    let Options { state, egress, nameservers, proxy, spool_bytes_max } = options;
+    let Options { state, egress, nameservers, proxy, controls, spool_bytes_max } = options;
     let enrolment = state.enrolment().cloned().ok_or(RunError::NotEnrolled)?;
     let region = Some(enrolment.region.clone());
     let prober = Prober::new(probe::Options { egress, region, nameservers, proxy })?;
@@ -121,7 +124,8 @@ pub async fn run(options: Options, cancel: CancellationToken) -> Result<(), RunE
     let signer = crate::sign::Signer::new(Arc::clone(state.key()), enrolment.aggregator, epoch);
     let prober = Arc::new(prober);
     let canaries = Canaries::new(Arc::clone(&prober), descriptors::places_for_canaries());
-    let mut agent = Agent::new(signer, spool, &prober, canaries, report, keep, assigned);
+    let looks = Looks::new(Arc::clone(&prober), controls, clock::tick());
+    let mut agent = Agent::new(signer, spool, &prober, canaries, looks, report, keep, assigned);
 
     let mut running = Running { uplink, hang_up };
     let ended = work(&mut agent, &mut events, &mut running.uplink, &cancel).await;
@@ -184,6 +188,7 @@ async fn work(
             finished = agent.checks.next() => agent.handle_finished(finished),
             report = agent.canaries.next() => agent.handle_report(report),
             found = agent.searches.next() => agent.handle_found(found),
+            _ = agent.looks.next() => agent.look_at_controls(),
             _ = beat.tick() => agent.handle_beat(),
             () = sleep(wait.map_or(Duration::MAX, Duration::from)), if wait.is_some() => {}
         }

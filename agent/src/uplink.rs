@@ -18,7 +18,7 @@ mod wire;
 use std::sync::Arc;
 
 use quorate_proto::{
-    AggregatorKey, Assignment, BootEpoch, MonitorId, SigningKey,
+    AggregatorKey, Assignment, BootEpoch, Controls, MonitorId, SigningKey,
     frame::{ALPN, CloseCode, Health, Welcome},
 };
 use tokio::sync::{mpsc, watch};
@@ -85,6 +85,8 @@ pub enum Event {
         /// The number of the request.
         request: u64,
     },
+    /// What to look at to see whether the agent is the fault itself; replaces what was said before.
+    Controls(Controls),
     /// The connection is lost; another one is tried.
     Disconnected,
     /// The aggregator does not admit this agent. The uplink ends.

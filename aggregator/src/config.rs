@@ -7,6 +7,7 @@ mod access;
 mod bytes;
 mod canary;
 mod channels;
+mod controls;
 mod demands;
 mod dialogue;
 mod document;
@@ -21,6 +22,7 @@ mod parameters;
 mod placeholders;
 pub mod presets;
 mod promise;
+mod quality;
 mod route;
 mod server;
 pub mod spans;
@@ -34,8 +36,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quorate_proto::{MonitorSpec, Region};
-use quorate_quorum::{Quorum, Sensitivity};
+use quorate_proto::{Controls, MonitorSpec, Region};
+use quorate_quorum::{Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
 pub use domains::Domains;
@@ -68,6 +70,8 @@ pub struct Config {
     pub regions: Vec<Region>,
     /// The regions in which `quorate up` starts agents of its own.
     pub local_regions: Vec<Region>,
+    /// What agents look at to see whether they are the fault themselves.
+    pub controls: Controls,
     /// Where alerts go.
     pub channels: Vec<Channel>,
     /// What is watched, in order of the file.
@@ -109,6 +113,8 @@ pub struct Channel {
     pub operator: bool,
     /// Whether it also wants to hear of events that are no incident.
     pub events: bool,
+    /// Whether it wants to hear that a monitor is degraded. Default: where it wants `partial` or `events`.
+    pub degraded: bool,
 }
 
 /// How a channel is spoken to.
@@ -149,6 +155,10 @@ pub struct Monitor {
     pub restart_budget: quorate_proto::Micros,
     /// How long before a certificate of the chain ends people are told. Default 14 days; zero: never.
     pub certificate_warning: quorate_proto::Micros,
+    /// How long before a certificate of the chain ends the monitor is degraded. Default 3 days; zero: never.
+    pub certificate_degraded: quorate_proto::Micros,
+    /// How quick its round trips have to be; none: they are measured and not judged.
+    pub latency: Option<LatencySla>,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
 }
@@ -207,9 +217,10 @@ fn read(root: &document::Section<'_>) -> Config {
     let server = server::server(root);
     let page = server::page(root);
     let (regions, local_regions) = server::regions(root);
+    let controls = controls::controls(root);
     let defaults = monitors::defaults(root);
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
-    Config { server, page, regions, local_regions, channels, monitors }
+    Config { server, page, regions, local_regions, controls, channels, monitors }
 }

@@ -16,6 +16,7 @@ mod cause;
 mod domains;
 pub mod events;
 mod outlier;
+pub mod quality;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ pub use url::{shown_url, target};
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{AgentName, Failure, Micros, Region, WallMicros};
-use quorate_quorum::{CountedVote, Verdict, VerdictChange, Vote};
+use quorate_quorum::{Abstention, CountedVote, Verdict, VerdictChange, Vote};
 
 use crate::{
     config::{Channel, Monitor},
@@ -156,6 +157,7 @@ pub fn vote_words(vote: Vote, failure: Option<&Failure>) -> Option<String> {
     match vote {
         Vote::Ok => None,
         Vote::Fail => failed(),
+        Vote::Abstain(Abstention::Sick(doubt)) => Some(format!("sick ({doubt}): {}", doubt.words())),
         Vote::Abstain(abstention) => Some(abstention.name().to_owned()),
     }
 }

@@ -452,10 +452,6 @@ pub const PARKED_TIME_MAX: Micros = Micros::from_secs(10);
 /// result is 100 ms of batching and one way old.
 pub const RESULT_FRESH_MAX: Micros = Micros::from_secs(15);
 
-/// An agent whose event loop or schedule was late by this much says of itself that it is sick: its timings, and with
-/// them its timeouts, tell more of itself than of any server.
-pub const AGENT_LAG_SICK: Micros = Micros::from_secs(2);
-
 /// Deliveries owed at one time. When more come, the oldest of all is given up: it has been failing for longest.
 pub const OUTBOX_MAX: usize = 10_000;
 
@@ -531,9 +527,9 @@ pub const CANARY_AGENTS_MAX: usize = 16;
 /// forgotten.
 pub const CERTIFICATES_SAID_MAX: usize = 64;
 
-/// How long before its end a certificate is announced again, after the first announcement.
-pub const CERTIFICATE_REMINDERS: [Micros; 3] =
-    [Micros::from_secs(7 * 86_400), Micros::from_secs(3 * 86_400), Micros::from_secs(86_400)];
+/// How long before its end a certificate is announced again, after the first announcement. Between them the monitor counts as
+/// degraded, which is told apart.
+pub const CERTIFICATE_REMINDERS: [Micros; 2] = [Micros::from_secs(7 * 86_400), Micros::from_secs(86_400)];
 
 /// Certificates of one monitor that end within this time of each other are told as one: a fleet renews them together.
 pub const CERTIFICATES_TOGETHER: Micros = Micros::from_secs(86_400);
@@ -551,6 +547,15 @@ pub const SAID_REFRESHED: Micros = Micros::from_secs(60);
 
 const _: () = assert!(CANARY_HEARD_MAX.0 > 2 * quorate_proto::limits::CANARY_REPORT_INTERVAL.0);
 const _: () = assert!(SAID_REFRESHED.0 < RECONNECTS_SPELL.0 && SAID_REFRESHED.0 < CERTIFICATES_AGREE_FOR.0);
+
+// --- degraded
+
+/// Monitors' windows are looked at this often at most, all that are due at once: each has its own moment, and the core need not
+/// wake for every one of a hundred thousand.
+pub const QUALITY_PAUSE: Micros = Micros::from_millis(250);
+
+/// Reasons remembered of one stretch of being degraded. When there are more, the oldest that has ended is forgotten.
+pub const DEGRADED_REASONS_MAX: usize = 16;
 
 // --- Uptime and maintenance
 
@@ -611,3 +616,12 @@ pub const EVIDENCE_FAULTS_MAX: usize = 50;
 /// Regions of one decision in an evidence file, and agents of one region: more than anyone has, and the rules look at each
 /// a few times.
 pub const EVIDENCE_REGIONS_MAX: usize = 1_000;
+
+/// Checks replayed for one evidence file: a decision of five agents needs some hundred, and this many are a few seconds.
+pub const EVIDENCE_CHECKS_REPLAYED_MAX: usize = 2_000_000;
+
+// --- self-doubt
+
+/// An agent that has doubted itself for this long is told of: a doubt that ends by itself is over by then, and this one
+/// will not be.
+pub const DOUBT_TOLD_AFTER: Micros = Micros::from_secs(300);

@@ -12,8 +12,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The version of every encoding in this crate. A change of any type here is a new version, and once a version is
-/// released the new one stands beside it. Version 1 never was.
-pub const VERSION: u8 = 2;
+/// released the new one stands beside it. Versions 1 and 2 never were.
+pub const VERSION: u8 = 3;
 
 /// The most that decoding may account for, whatever the input: the largest frame there is.
 const DECODE_BYTES_MAX: usize = crate::limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX;

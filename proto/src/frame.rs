@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     codec::{self, CodecError},
+    doubt::{Controls, Doubt, DoubtReport},
     id::{AgentName, MonitorId, Region},
+    limits,
     monitor::Assignment,
     time::{Micros, WallMicros},
     unit::{BootEpoch, Sequence},
@@ -113,6 +115,21 @@ pub struct Health {
     pub canaries: u32,
     /// Monitors that want a canary and have none, because the system gives the agent too few file descriptors.
     pub canaries_without: u32,
+    /// Why it cannot be trusted at present, in order of [`Doubt`], each once. While there is any, its vote abstains.
+    pub doubts: Vec<DoubtReport>,
+}
+
+impl Health {
+    /// The gravest reason not to trust the agent at present.
+    pub fn gravest_doubt(&self) -> Option<Doubt> {
+        self.doubts.iter().map(|report| report.doubt).min()
+    }
+
+    /// Whether every list and text is within its bound.
+    pub fn is_within_limits(&self) -> bool {
+        self.doubts.is_sorted_by(|one, next| one.doubt < next.doubt)
+            && self.doubts.iter().all(|report| report.detail.len() <= limits::DETAIL_BYTES_MAX)
+    }
 }
 
 /// What the aggregator says on the control stream.
@@ -151,6 +168,8 @@ pub enum AggregatorControl {
     },
     /// The agent's key is revoked; the connection ends.
     Revoke,
+    /// What the agent is to look at to see whether it is the fault itself; replaces what was said before.
+    Controls(Controls),
 }
 
 /// What the aggregator knows of an agent.

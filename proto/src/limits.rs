@@ -152,6 +152,27 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 /// Bytes of a software version text.
 pub const SOFTWARE_BYTES_MAX: usize = 64;
 
+// --- self-doubt
+
+/// How long an agent must be clean before its vote counts again: two checks of the usual interval may have been started
+/// in the trouble's last moment, and a machine that is starved or flaps is rarely well for half a minute.
+pub const DOUBT_CLEAN: Micros = Micros::from_secs(30);
+
+/// Control targets: with fewer, one broken target could silence an agent.
+pub const CONTROLS_MIN: usize = 3;
+
+/// Control targets: more prove no more, and each costs a connection every few seconds.
+pub const CONTROLS_MAX: usize = 16;
+
+/// Bytes of a control target: a short URL.
+pub const CONTROL_BYTES_MAX: usize = 512;
+
+/// From one look at a control to the next: seldom enough for somebody else's server.
+pub const CONTROL_EVERY_MIN: Micros = Micros::from_secs(5);
+
+/// See [`CONTROL_EVERY_MIN`]. More, and an agent that is cut off goes on voting for too long.
+pub const CONTROL_EVERY_MAX: Micros = Micros::from_secs(300);
+
 const _: () =
     assert!(HEARTBEAT_STALE.0 >= 2 * HEALTH_INTERVAL.0, "one lost report must not silence a region");
 const _: () =

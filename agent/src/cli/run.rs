@@ -7,7 +7,7 @@ use quorate_proto::{join::JoinString, monitor::Proxy};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::CliError;
+use super::{CliError, controls::ControlArguments};
 use crate::{
     egress::Egress,
     limits,
@@ -30,7 +30,9 @@ Examples:
   quorate-agent run --state ./state --egress 10.20.0.0/16,192.0.2.7
                                                probe these networks and nothing else
   quorate-agent run --state ./state --proxy proxy.example.org:3128 --egress private
-                                               probe through a proxy in the private network")]
+                                               probe through a proxy in the private network
+  quorate-agent run --state ./state --control https://a.example/,https://b.example/,tcp://192.0.2.1:443
+                                               abstain while half of these do not answer")]
 pub(super) struct Arguments {
     /// Where the agent keeps its key and its state; made where it is not there
     #[arg(long, value_name = "DIR", env = "QUORATE_STATE")]
@@ -47,6 +49,8 @@ pub(super) struct Arguments {
     /// the proxy's address and servers that are given as addresses
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_proxy, env = "QUORATE_PROXY", hide_env_values = true)]
     proxy: Option<Proxy>,
+    #[command(flatten)]
+    controls: ControlArguments,
     /// Bytes on disk for results that are not acknowledged; above it the oldest go, and the aggregator is told
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, env = "QUORATE_SPOOL_MAX")]
     spool_max: u64,
@@ -54,7 +58,8 @@ pub(super) struct Arguments {
 
 /// Joins where that is to be done, and probes until a signal comes.
 pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
-    let Arguments { state: folder, join, egress, proxy, spool_max } = arguments;
+    let Arguments { state: folder, join, egress, proxy, controls, spool_max } = arguments;
+    let controls = controls.read().map_err(CliError::Controls)?;
     let join = join.map(|join| join.parse::<JoinString>()).transpose()?;
     if join.is_none() && !State::is_there(&folder) {
         return Err(CliError::NotEnrolled(folder.display().to_string()));
@@ -70,7 +75,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     let cancel = CancellationToken::new();
     cancel_on_signal(&cancel)?;
     let nameservers = Nameservers::default();
-    let options = run::Options { state, egress, nameservers, proxy, spool_bytes_max: spool_max };
+    let options = run::Options { state, egress, nameservers, proxy, controls, spool_bytes_max: spool_max };
     run::run(options, cancel).await.map_err(|error: RunError| CliError::Run(error))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_proto::{
-    Micros, Outcome, WallMicros,
+    Controls, Doubt, Failure, Micros, Outcome, WallMicros,
     canary::CanaryEvent,
     frame::{Health, Welcome},
 };
@@ -12,6 +12,8 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     canaries::Canaries,
     checks::{Checks, Confirmation, Finished},
+    controls::Looks,
+    descriptors,
     monitors::Monitors,
     searches::{Found, Searches},
     sooner,
@@ -19,6 +21,7 @@ use super::{
 use crate::{
     canary::Report,
     clock::{self, Tick},
+    doubt::{Judge, Pulse},
     health::{Facts, Vitals},
     limits,
     probe::Prober,
@@ -33,11 +36,15 @@ pub(super) struct Agent {
     pub(super) checks: Checks,
     pub(super) canaries: Canaries,
     pub(super) searches: Searches,
+    pub(super) looks: Looks,
     monitors: Monitors,
     schedule: Schedule,
     signer: Signer,
     spool: Spool,
     vitals: Vitals,
+    judge: Judge,
+    /// Of descriptors, as found with the last regular report.
+    shortage: Option<String>,
     report: watch::Sender<Health>,
     keep: watch::Sender<Assigned>,
     connected: bool,
@@ -48,11 +55,13 @@ pub(super) struct Agent {
 }
 
 impl Agent {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the agent, made by whoever wires it")]
     pub(super) fn new(
         signer: Signer,
         spool: Spool,
         prober: &Arc<Prober>,
         canaries: Canaries,
+        looks: Looks,
         report: watch::Sender<Health>,
         keep: watch::Sender<Assigned>,
         assigned: Assigned,
@@ -64,11 +73,14 @@ impl Agent {
             checks: Checks::new(Arc::clone(prober)),
             canaries,
             searches: Searches::new(Arc::clone(prober)),
+            looks,
             monitors: Monitors::new(Arc::clone(prober)),
             schedule,
             signer,
             spool,
             vitals: Vitals::new(moment.tick),
+            judge: Judge::new(pulse()),
+            shortage: None,
             report,
             keep,
             connected: false,
@@ -89,6 +101,7 @@ impl Agent {
         {
             if let Some(monitor) = self.monitors.get(&due.spec.id) {
                 self.vitals.started(due.lag);
+                self.judge.late(due.lag, moment.tick);
                 self.checks.start(Arc::clone(monitor), due.revision);
             }
         }
@@ -96,10 +109,11 @@ impl Agent {
             self.flush(moment);
         }
         self.searches.start_due(moment.tick);
+        self.looks.start_due(moment.tick);
         let wait = |deadline: Tick| deadline.since(moment.tick);
         let schedule = self.schedule.deadline().filter(|_| self.checks.has_room());
         let signing = sooner(self.signer.deadline().map(wait), self.searches.deadline().map(wait));
-        sooner(schedule.map(wait), signing)
+        sooner(sooner(schedule.map(wait), self.looks.deadline().map(wait)), signing)
     }
 
     pub(super) fn handle_event(&mut self, event: Event) {
@@ -135,6 +149,7 @@ impl Agent {
                     }
                 }
             }
+            Event::Controls(controls) => self.looks.set(controls, clock::tick()),
             Event::Disconnected => {
                 self.connected = false;
                 self.behind = true;
@@ -160,19 +175,31 @@ impl Agent {
         if self.schedule.spec(&spec.id).is_none() {
             return;
         }
-        let ended = checked.ended;
+        let (started, ended) = (checked.started, checked.ended);
         let mut result = checked.into_result(spec.id.clone(), kind, Micros::ZERO);
         if let Outcome::Failed(failure) = &mut result.outcome {
             failure.canary_lives = self.canaries.lives(&spec.id, clock::tick());
+            self.judge_failure(failure, started, ended);
         }
         self.take(Entry::Check(Box::new(result)), ended, revision);
     }
 
     /// Something happened to a canary.
     pub(super) fn handle_report(&mut self, report: Report) {
-        let Report { number: _, result, at } = report;
+        let Report { number: _, mut result, at } = report;
         tracing::debug!(monitor = %result.monitor, event = result.event.name(), "canary");
-        let is_assigned = self.schedule.spec(&result.monitor).is_some();
+        let timeout = self.schedule.spec(&result.monitor).map(|spec| spec.timeout);
+        let is_assigned = timeout.is_some();
+        match &mut result.event {
+            CanaryEvent::NotOpened { failure } => {
+                self.judge_failure(failure, before(at, timeout.unwrap_or_default()), at);
+            }
+            CanaryEvent::Ended { failure, quiet_for, .. } => {
+                let since = before(at, *quiet_for);
+                self.judge_failure(failure, since, at);
+            }
+            CanaryEvent::Opened { .. } | CanaryEvent::Alive { .. } | CanaryEvent::Left { .. } => {}
+        }
         if is_assigned || matches!(result.event, CanaryEvent::Left { .. }) {
             self.take(Entry::Canary(result), at, self.schedule.revision());
         }
@@ -191,9 +218,11 @@ impl Agent {
     pub(super) fn handle_beat(&mut self) {
         let tick = clock::tick();
         let regular = self.vitals.beat(tick);
+        self.judge.beat(pulse());
         let standing = self.spool.standing();
+        self.doubt(regular, standing.counts.failing, tick);
         self.behind = !self.connected || standing.units > limits::UNITS_BEHIND;
-        if regular || standing.counts.failing != self.spool_failing {
+        if self.judge.take_news() || regular || standing.counts.failing != self.spool_failing {
             self.spool_failing = standing.counts.failing;
             self.tell_health(regular);
         }
@@ -201,6 +230,47 @@ impl Agent {
             let skipped = self.schedule.skipped() - self.skipped;
             self.skipped = self.schedule.skipped();
             tracing::info!(skipped, "checks missed their turn because the former one still ran");
+        }
+    }
+
+    /// A control was looked at: what is wrong with it is wrong at once, and not with the next beat.
+    pub(super) fn look_at_controls(&mut self) {
+        let tick = clock::tick();
+        for (doubt, detail) in self.looks.wrong(self.connected) {
+            self.judge.wrong(doubt, &detail, tick);
+        }
+        if self.judge.take_news() {
+            self.tell_health(false);
+        }
+    }
+
+    /// Looks at itself.
+    fn doubt(&mut self, regular: bool, spool_failing: bool, tick: Tick) {
+        if let Some(due) = self.schedule.deadline() {
+            self.judge.late(tick.since(due), tick);
+        }
+        for (doubt, detail) in self.looks.wrong(self.connected) {
+            self.judge.wrong(doubt, &detail, tick);
+        }
+        if spool_failing {
+            self.judge.wrong(Doubt::SpoolFailing, "the log has what the system said", tick);
+        }
+        if regular {
+            self.shortage = descriptors::shortage();
+        }
+        if let Some(detail) = &self.shortage {
+            self.judge.wrong(Doubt::DescriptorsShort, detail, tick);
+        }
+    }
+
+    /// A failure is looked at once more, and those who can tell whether it is the agent's own are asked.
+    fn judge_failure(&mut self, failure: &mut Failure, started: Tick, ended: Tick) {
+        let now = pulse();
+        if !failure.kind.is_agents_own() {
+            self.looks.hurry(now.tick);
+        }
+        if let Some(excuse) = self.judge.excuse(failure, started, ended, now) {
+            *failure = excuse;
         }
     }
 
@@ -212,6 +282,7 @@ impl Agent {
     pub(super) async fn stop(&mut self) {
         self.checks.abort();
         self.searches.abort();
+        self.looks.abort();
         self.canaries.leave();
         let leaving = async {
             while let Some(report) = self.canaries.last().await {
@@ -236,6 +307,8 @@ impl Agent {
     fn handle_welcome(&mut self, welcome: &Welcome) {
         self.connected = true;
         self.behind = false;
+        // Those that there are follow it.
+        self.looks.set(Controls::default(), clock::tick());
         let wall = clock::wall();
         let off = wall.since(welcome.wall).max(welcome.wall.since(wall));
         tracing::debug!(agent = %welcome.name, region = %welcome.region, "welcome");
@@ -294,8 +367,18 @@ impl Agent {
             canaries_without: self.canaries.without(),
             spool: self.spool.standing(),
         };
-        self.report.send_replace(self.vitals.report(facts, regular));
+        let doubts = self.judge.reports(clock::tick());
+        self.report.send_replace(self.vitals.report(facts, doubts, regular));
     }
+}
+
+fn pulse() -> Pulse {
+    Pulse { tick: clock::tick(), awake: clock::awake() }
+}
+
+/// The moment so long before.
+fn before(at: Tick, span: Micros) -> Tick {
+    Tick(at.0.saturating_sub(span))
 }
 
 fn now() -> Moment {

@@ -1,6 +1,7 @@
 //! The agent with its real probe and spool, against sockets of this machine; without an aggregator.
 
 mod canaries;
+mod doubts;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -57,6 +58,7 @@ struct World {
     results: Vec<CheckResult>,
     canaries: Vec<CanaryResult>,
     idle_timeouts: Vec<IdleTimeoutResult>,
+    beat: tokio::time::Interval,
     _folder: tempfile::TempDir,
 }
 
@@ -67,6 +69,15 @@ impl World {
 
     /// A world with room for so many canaries.
     fn with_places(places: usize) -> Self {
+        Self::with(places, Nameservers::default())
+    }
+
+    /// A world with these nameservers.
+    fn resolving(nameservers: Nameservers) -> Self {
+        Self::with(100, nameservers)
+    }
+
+    fn with(places: usize, nameservers: Nameservers) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(SigningKey::generate().unwrap());
         let aggregator = AggregatorKey([7; 32]);
@@ -77,20 +88,19 @@ impl World {
             aggregator,
         })
         .unwrap();
-        let prober = probe::Options {
-            egress: "private".parse().unwrap(),
-            region: None,
-            nameservers: Nameservers::default(),
-            proxy: None,
-        };
+        let prober =
+            probe::Options { egress: "private".parse().unwrap(), region: None, nameservers, proxy: None };
         let prober = Arc::new(Prober::new(prober).unwrap());
         let canaries = Canaries::new(Arc::clone(&prober), places);
         let (report, health) = watch::channel(Health::default());
         let (keep, kept) = watch::channel(Assigned::default());
         let signer = Signer::new(key, aggregator, BootEpoch(1));
-        let agent = Agent::new(signer, spool, &prober, canaries, report, keep, Assigned::default());
+        let looks = Looks::new(Arc::clone(&prober), None, clock::tick());
+        let agent = Agent::new(signer, spool, &prober, canaries, looks, report, keep, Assigned::default());
         let (results, canaries, idle_timeouts) = (Vec::new(), Vec::new(), Vec::new());
-        Self { agent, parcels, health, kept, results, canaries, idle_timeouts, _folder: folder }
+        let mut beat = interval(limits::BEAT.into());
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { agent, parcels, health, kept, results, canaries, idle_timeouts, beat, _folder: folder }
     }
 
     /// Works until the results so far are enough.
@@ -110,6 +120,8 @@ impl World {
                     finished = self.agent.checks.next() => self.agent.handle_finished(finished),
                     report = self.agent.canaries.next() => self.agent.handle_report(report),
                     found = self.agent.searches.next() => self.agent.handle_found(found),
+                    _ = self.agent.looks.next() => self.agent.look_at_controls(),
+                    _ = self.beat.tick() => self.agent.handle_beat(),
                     parcel = self.parcels.next() => {
                         self.parcels.settle(parcel.epoch, parcel.sequence, AckVerdict::Stored);
                         let unit = SignedUnit::parse(parcel.unit).unwrap();
@@ -230,6 +242,7 @@ async fn an_agent_without_its_aggregator_probes_what_it_was_last_assigned() {
         egress: "private".parse().unwrap(),
         nameservers: Nameservers::default(),
         proxy: None,
+        controls: None,
         spool_bytes_max: limits::SPOOL_BYTES_MIN,
     };
     let cancel = CancellationToken::new();
@@ -263,6 +276,7 @@ async fn an_agent_that_never_joined_does_not_run() {
         egress: Egress::Public,
         nameservers: Nameservers::default(),
         proxy: None,
+        controls: None,
         spool_bytes_max: 0,
     };
     assert!(matches!(run(options, CancellationToken::new()).await, Err(RunError::NotEnrolled)));

@@ -28,6 +28,9 @@ pub(super) enum Breach {
     /// An acknowledgement of another unit than the one that was sent.
     #[error("an acknowledgement of another unit")]
     Ack,
+    /// Controls above their bounds.
+    #[error("more control targets than an agent takes, or too often")]
+    Controls,
     /// More monitors, or more bytes of them, than an agent takes.
     #[error("more assignments than an agent takes")]
     TooMany,
@@ -75,6 +78,10 @@ impl Assembly {
                 Ok(Step::Event(Event::Confirm { monitor, request }))
             }
             AggregatorControl::Revoke => Ok(Step::Revoked),
+            AggregatorControl::Controls(controls) if controls.is_within_limits() => {
+                Ok(Step::Event(Event::Controls(controls)))
+            }
+            AggregatorControl::Controls(_) => Err(Breach::Controls),
         }
     }
 

@@ -164,7 +164,8 @@ async fn greet(
         AggregatorControl::Revoke => Err(Stop::Revoked),
         AggregatorControl::Assign { .. }
         | AggregatorControl::Change { .. }
-        | AggregatorControl::Confirm { .. } => Err(Breach::Order.into()),
+        | AggregatorControl::Confirm { .. }
+        | AggregatorControl::Controls(_) => Err(Breach::Order.into()),
     }
 }
 
@@ -184,7 +185,11 @@ async fn hear(receive: &mut RecvStream, revision: &mut u64, events: &mpsc::Sende
         };
         match &event {
             Event::Assigned { revision: new, .. } | Event::Changed { revision: new, .. } => *revision = *new,
-            Event::Welcome(_) | Event::Confirm { .. } | Event::Disconnected | Event::Revoked => {}
+            Event::Welcome(_)
+            | Event::Confirm { .. }
+            | Event::Controls(_)
+            | Event::Disconnected
+            | Event::Revoked => {}
         }
         if events.send(event).await.is_err() {
             return Stop::Cancelled;

@@ -45,7 +45,7 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                     for (region, agent) in &regions {
                         let (agent, region) = (*agent, region.clone());
                         engine.handle(
-                            Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: false }),
+                            Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick: None }),
                             Moment(now),
                         );
                         events += 1;

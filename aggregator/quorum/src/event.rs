@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_proto::{AgentKey, BootEpoch, MonitorId, Region, Sequence};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, MonitorId, Region, Sequence};
 
 use crate::{Moment, Policy, Verdict};
 
@@ -67,8 +67,8 @@ pub struct Heartbeat {
     pub region: Region,
     /// The revision of the assignments that it works under.
     pub revision: u64,
-    /// Whether it doubts itself.
-    pub sick: bool,
+    /// Why it doubts itself, where it does: the gravest reason.
+    pub sick: Option<Doubt>,
 }
 
 /// One check, as the engine sees it.

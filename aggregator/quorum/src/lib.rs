@@ -6,13 +6,20 @@
 //! # Votes
 //! A region's vote on a monitor is what the latest check of its agent found; where it has several agents, what most of
 //! them found, and a tie abstains. A vote counts while
-//! - its agent is *eligible*: heard from within 15 s, working under the monitor's present form, not sick by its own word,
-//!   and no outlier by that of the others; and
+//! - its agent is *eligible*: heard from within 15 s, working under the monitor's present form, not in doubt of itself,
+//!   and no outlier by the word of the others; and
 //! - it is *fresh*: its check ended less than `max(2T, T + 15 s)` ago.
 //!
 //! `m` is the number of regions whose vote counts. Regions that are eligible and have simply not checked yet (new, or back
 //! from an absence) are in `m` as well, for as long as a vote lives: those who come first must not decide by the rules
 //! of few. A region that is silent, sick, outdated, an outlier, stale, tied or at fault itself is not in `m`. It counts neither way.
+//!
+//! # Self-doubt
+//! An agent that is starved, cut off or lied to sees faults that are its own. It measures that itself and says so with a
+//! reason ([`quorate_proto::Doubt`]); from that heartbeat on until one without a reason its vote abstains, and it is asked
+//! nothing. The engine adds no patience of its own: the agent is in doubt until it has been clean for 30 s. What it measured
+//! in the trouble comes as its own fault, also where that is known only afterwards, as after a standstill; so the
+//! votes that count when it is back are those of its clean time. At a start nobody is in doubt before it says so.
 //!
 //! # Suspicion
 //! The first failing check of a region that was well makes the monitor *suspect*, which nobody is told. Every eligible
@@ -167,6 +174,7 @@ mod event;
 mod grounds;
 pub mod paging;
 mod policy;
+pub mod quality;
 pub mod uptime;
 mod verdict;
 

@@ -1,5 +1,7 @@
 //! Votes and verdicts.
 
+use quorate_proto::Doubt;
+
 /// One region's standing opinion on one monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Vote {
@@ -18,8 +20,8 @@ pub enum Abstention {
     Silent,
     /// Its agents still work under an older configuration.
     Outdated,
-    /// Its agent says of itself that it is sick.
-    Sick,
+    /// Its agent says of itself that it cannot be trusted, and why.
+    Sick(Doubt),
     /// It has not checked this monitor yet.
     NoResult,
     /// Its latest check is too old.
@@ -81,7 +83,7 @@ impl Abstention {
         match self {
             Self::Silent => "silent",
             Self::Outdated => "outdated",
-            Self::Sick => "sick",
+            Self::Sick(_) => "sick",
             Self::NoResult => "no_result",
             Self::Stale => "stale",
             Self::AgentsOwnFault => "agents_own_fault",

@@ -1,6 +1,6 @@
 //! `quorate agents`: enrols, lists and revokes agents of a running aggregator, through its HTTP API.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use quorate_proto::{AgentName, Region};
@@ -109,23 +109,10 @@ async fn all(api: &Api) -> Result<Vec<Value>, CliError> {
 fn table(agents: &[Value]) -> String {
     let row = |agent: &Value| {
         let text = |key: &str| agent.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
-        let connected = agent.get("connected").and_then(Value::as_bool).unwrap_or(false);
         let labels = agent.get("labels").and_then(Value::as_object).into_iter().flatten();
         let labels: Vec<String> =
             labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-        [
-            text("name"),
-            text("region"),
-            match (connected, agent.get("outlier").is_some_and(Value::is_object)) {
-                (true, true) => "outlier",
-                (true, false) => "connected",
-                (false, _) => "away",
-            }
-            .to_owned(),
-            text("last_seen_at"),
-            text("software"),
-            labels.join(" "),
-        ]
+        [text("name"), text("region"), state(agent), text("last_seen_at"), text("software"), labels.join(" ")]
     };
     let head = ["NAME", "REGION", "STATE", "LAST SEEN", "SOFTWARE", "LABELS"].map(str::to_owned);
     let rows: Vec<[String; 6]> = std::iter::once(head).chain(agents.iter().map(row)).collect();
@@ -139,7 +126,44 @@ fn table(agents: &[Value]) -> String {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
-    rows.iter().map(line).collect()
+    rows.iter().map(line).collect::<String>() + &reasons(agents)
+}
+
+/// How an agent stands, in a word; one that doubts itself has no vote, and the reasons stand below the table.
+fn state(agent: &Value) -> String {
+    let connected = agent.get("connected").and_then(Value::as_bool).unwrap_or(false);
+    let is_outlier = agent.get("outlier").is_some_and(Value::is_object);
+    match (connected, doubts(agent).next().is_some(), is_outlier) {
+        (false, _, _) => "away",
+        (true, true, _) => "in doubt",
+        (true, false, true) => "outlier",
+        (true, false, false) => "connected",
+    }
+    .to_owned()
+}
+
+fn doubts(agent: &Value) -> impl Iterator<Item = &Value> {
+    agent.get("doubts").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A paragraph for each doubt of each connected agent.
+fn reasons(agents: &[Value]) -> String {
+    let mut text = String::new();
+    for agent in agents.iter().filter(|agent| state(agent) == "in doubt") {
+        for doubt in doubts(agent) {
+            let word = |key: &str| doubt.get(key).and_then(Value::as_str).unwrap_or_default();
+            let lasting = doubt.get("lasting_s").and_then(Value::as_f64).unwrap_or_default();
+            let name = agent.get("name").and_then(Value::as_str).unwrap_or_default();
+            let seen = match word("detail") {
+                "" => String::new(),
+                detail => format!("\n  {detail}"),
+            };
+            // Writing to a text cannot fail.
+            let _ =
+                write!(text, "\n{name}, for {lasting:.0} s: {}. {}{seen}\n", word("doubt"), word("summary"));
+        }
+    }
+    text
 }
 
 async fn revoke(api: &Api, name: &AgentName) -> Result<ExitCode, CliError> {
@@ -174,6 +198,21 @@ mod tests {
              us-1  us       away       -                            -\n\
              us-2  us       outlier    -                            -\n"
         );
+    }
+
+    #[test]
+    fn an_agent_in_doubt_says_why() {
+        let doubt = json!({ "doubt": "spool_failing", "lasting_s": 12.4, "detail": "no space left",
+                            "summary": "The agent doubts itself: its spool cannot be written. Make room." });
+        let agent = |connected| {
+            let agent = json!({ "name": "a", "region": "r", "connected": connected, "doubts": [doubt] });
+            table(&[agent])
+        };
+        assert!(agent(true).ends_with(
+            "a     r       in doubt  -          -\n\n\
+             a, for 12 s: spool_failing. The agent doubts itself: its spool cannot be written. Make room.\n  no space left\n"
+        ), "{}", agent(true));
+        assert!(agent(false).ends_with("a     r       away   -          -\n"), "{}", agent(false));
     }
 
     #[test]

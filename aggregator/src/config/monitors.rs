@@ -6,7 +6,7 @@ use std::{
 };
 
 use quorate_proto::{Micros, MonitorSpec, Region, Step, limits};
-use quorate_quorum::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, Sensitivity};
+use quorate_quorum::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, Sensitivity, quality::LatencySla};
 
 use super::{
     Monitor,
@@ -18,6 +18,7 @@ use super::{
     endpoint::endpoint,
     presets::Presets,
     promise,
+    quality::{certificate_degraded, check_latency, latency},
     route::route,
     server::{region_items, title, unknown},
     spans::span,
@@ -47,6 +48,7 @@ pub(super) struct Defaults {
     quorum: Quorum,
     confirm_for: Option<Micros>,
     sensitivity: Sensitivity,
+    latency: Option<LatencySla>,
     domains: Domains,
 }
 
@@ -58,6 +60,7 @@ pub(super) fn defaults(root: &Section<'_>) -> Defaults {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        latency: None,
         domains: Domains::default(),
     };
     let defaults = rules(&section, &base);
@@ -106,6 +109,7 @@ fn monitor(
     let restart_budget = section.get("restart_budget").and_then(|item| span(&item, RESTART_BUDGET_BOUNDS));
     let restart_budget = restart_budget.unwrap_or(RESTART_BUDGET);
     let certificate_warning = certificate_warning(section);
+    let certificate_degraded = certificate_degraded(section, certificate_warning);
     let heard_by = heard_by(section, channels);
     let policy = Policy {
         quorum: rules.quorum,
@@ -119,6 +123,7 @@ fn monitor(
     };
     check_policy(section, &policy);
     promise::warn(section, &policy);
+    check_latency(section, &policy, rules.latency, dialogue.samples.unwrap_or(1));
     let id = id?;
     let spec = MonitorSpec {
         hello: dialogue.hello.unwrap_or_default(),
@@ -156,6 +161,8 @@ fn monitor(
         domains: rules.domains,
         restart_budget,
         certificate_warning,
+        certificate_degraded,
+        latency: rules.latency,
         channels: heard_by,
     })
 }
@@ -199,6 +206,7 @@ fn rules(section: &Section<'_>, base: &Defaults) -> Defaults {
             .get("sensitivity")
             .and_then(|item| sensitivity(&item))
             .unwrap_or(base.sensitivity),
+        latency: latency(section, base.latency),
         domains: domains(section, &base.domains),
     }
 }

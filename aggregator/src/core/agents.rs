@@ -1,9 +1,12 @@
 //! Connections of agents: hello, reports of health, and the end.
+//!
+//! An agent judges itself, and says why it is not to be trusted: it knows what it measured, and sees its own trouble seconds
+//! before a figure in a report does.
 
 use std::net::SocketAddr;
 
 use quorate_proto::{
-    AgentKey,
+    AgentKey, Doubt,
     frame::{CloseCode, Health, Hello},
 };
 use quorate_quorum::{Event, Heartbeat};
@@ -47,8 +50,11 @@ impl Core {
             self.effects.push(Effect::Push(older.push, Push::Close(CloseCode::Superseded)));
         }
         agent.software = Some(hello.software);
-        self.heard(key, hello.revision, false, now);
+        // What it last said of itself holds until it says otherwise, which it does at once.
+        let sick = agent.health.as_ref().and_then(Health::gravest_doubt);
+        self.heard(key, hello.revision, sick, now);
         self.assign(key, now);
+        self.greet_with_controls(key);
     }
 
     /// An agent reported its health.
@@ -60,10 +66,11 @@ impl Core {
         if health.revision != revision && lags && !connection.handing_over {
             connection.revision = None;
         }
-        let sick = is_sick(&health);
+        let sick = health.gravest_doubt();
         let reported = health.revision;
         agent.health = Some(health);
         self.heard(key, reported, sick, now);
+        self.watch_doubt(key, now);
         self.assign(key, now);
     }
 
@@ -78,39 +85,12 @@ impl Core {
         self.canvas.touch_agents();
     }
 
-    fn heard(&mut self, agent: AgentKey, revision: u64, sick: bool, now: Now) {
+    fn heard(&mut self, agent: AgentKey, revision: u64, sick: Option<Doubt>, now: Now) {
         let Some(region) = self.enrolment.region(&agent) else { return };
         if let Some(known) = self.agents.get_mut(&agent) {
             known.seen_at = Some(now.moment);
         }
         self.feed(Event::Heartbeat(Heartbeat { agent, region, revision, sick }), now);
         self.canvas.touch_agents();
-    }
-}
-
-/// Whether a report makes the agent abstain: it was late itself, so that its timings tell of it and not of the servers.
-/// A full spool is no reason: what it sees at present is good.
-fn is_sick(health: &Health) -> bool {
-    health.event_loop_lag_max.max(health.schedule_lag_max) >= limits::AGENT_LAG_SICK
-}
-
-#[cfg(test)]
-mod tests {
-    use quorate_proto::Micros;
-
-    use super::*;
-
-    #[test]
-    fn an_agent_that_is_late_is_sick_and_one_with_a_full_spool_is_not() {
-        let late = |loop_ms, schedule_ms| Health {
-            event_loop_lag_max: Micros::from_millis(loop_ms),
-            schedule_lag_max: Micros::from_millis(schedule_ms),
-            spool_failing: true,
-            ..Health::default()
-        };
-        for (health, sick) in [(late(0, 0), false), (late(1_999, 1_999), false), (late(2_000, 0), true)] {
-            assert_eq!(is_sick(&health), sick, "{health:?}");
-        }
-        assert!(is_sick(&late(0, 2_000)));
     }
 }

@@ -318,7 +318,8 @@ mod tests {
                 }
                 AggregatorControl::Welcome(_)
                 | AggregatorControl::Confirm { .. }
-                | AggregatorControl::Revoke => {
+                | AggregatorControl::Revoke
+                | AggregatorControl::Controls(_) => {
                     panic!("no assignments")
                 }
             });

@@ -48,6 +48,7 @@ impl Core {
         let since = now.wall_of(change.timeline.decided_at);
         let verdict = Change::Verdict { monitor: change.monitor.clone(), verdict: change.to, since };
         self.ledger.change(verdict, now.moment);
+        self.judge_verdict(&change.monitor, change.to, now);
         self.turn(&change.monitor, Some(change.to), since, now);
         self.canvas.touch(&change.monitor);
         if let Some(decision) = decision {

@@ -33,7 +33,8 @@ pub(super) async fn hear(
     loop {
         let frame = read_next(stream, AGENT_CONTROL_FRAME_BYTES_MAX, limits::CONTROL_DEADLINE).await;
         let health = match frame {
-            Ok(Some(AgentControl::Health(health))) => health,
+            Ok(Some(AgentControl::Health(health))) if health.is_within_limits() => health,
+            Ok(Some(AgentControl::Health(_))) => return End::Fault(FrameFault::Unexpected),
             Ok(Some(AgentControl::Hello(_))) => return End::Fault(FrameFault::Unexpected),
             Ok(None) => return End::Fault(FrameFault::Gone),
             Err(fault) => return End::Fault(fault),
@@ -149,6 +150,7 @@ fn split(push: AggregatorControl) -> Option<(AggregatorControl, AggregatorContro
         | AggregatorControl::Change { .. }
         | AggregatorControl::Welcome(_)
         | AggregatorControl::Confirm { .. }
-        | AggregatorControl::Revoke => None,
+        | AggregatorControl::Revoke
+        | AggregatorControl::Controls(_) => None,
     }
 }

@@ -306,10 +306,10 @@ impl DecisionRecord {
 
     /// Units that hold some last passes of a run, as its agent has made them so far.
     fn units_of_passes(&self, ballot: &BallotRecord) -> u64 {
-        let last = 3 * self.policy.interval_us + 60_000_000;
+        let last = self.policy.interval_us.saturating_mul(3).saturating_add(60_000_000);
         let spent = ballot.ended_us.saturating_sub(ballot.run_started_us).max(1);
         let units = ballot.sequence.saturating_sub(ballot.run_first_sequence);
-        units.saturating_mul(last) / spent + 8
+        (units.saturating_mul(last) / spent).saturating_add(8)
     }
 
     /// Where the signed units are that it rests on. Of agents that failed all of the run, and where the verdict is up all

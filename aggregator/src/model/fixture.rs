@@ -18,6 +18,7 @@ pub(crate) fn channel(text: &str) -> Channel {
         partial: wants.contains('p'),
         operator: wants.contains('o'),
         events: wants.contains('e'),
+        degraded: wants.contains('d'),
     }
 }
 
@@ -38,6 +39,8 @@ pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
         domains: Domains::default(),
         restart_budget: Micros::from_secs(30),
         certificate_warning: Micros::from_secs(14 * 86_400),
+        certificate_degraded: Micros::from_secs(3 * 86_400),
+        latency: None,
         channels: ["x", "y", "z"].map(str::to_owned).to_vec(),
     }
 }

@@ -5,6 +5,7 @@
 //! exporter where they mean the same, so that existing dashboards and rules work.
 
 mod canaries;
+mod quality;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,6 +58,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(monitors(&snapshot.monitors));
     families.extend(canaries::canaries(&snapshot.monitors));
     families.extend(canaries::certificates(&snapshot.monitors));
+    families.extend(quality::quality(&snapshot.monitors));
     families.extend(agents(&snapshot.agents));
     families.extend(counts(&snapshot.counts));
     families
@@ -159,7 +161,7 @@ fn is_upgraded(region: &RegionView) -> Option<bool> {
 
 fn agents(agents: &[AgentView]) -> Vec<Family> {
     type Read = fn(&quorate_proto::frame::Health) -> f64;
-    let mut families = vec![connected(agents), seen(agents), outlier(agents)];
+    let mut families = vec![connected(agents), seen(agents), doubts(agents), outlier(agents)];
     let gauges: [(&str, &str, Read); 6] = [
         ("quorate_agent_monitors", "Monitors in the agent's schedule.", |h| f64::from(h.monitors)),
         ("quorate_agent_spool_units", "Units in the agent's spool.", |h| h.spool_units as f64),
@@ -218,6 +220,21 @@ fn seen(agents: &[AgentView]) -> Family {
     for agent in agents {
         if let Some(at) = agent.last_seen_at {
             family.push(&agent_labels(agent), seconds(at));
+        }
+    }
+    family
+}
+
+/// A series for each doubt that stands: none is the usual case.
+fn doubts(agents: &[AgentView]) -> Family {
+    let mut family = Family::gauge(
+        "quorate_agent_doubt",
+        "1 for each reason why the agent does not trust itself and abstains.",
+    );
+    for agent in agents {
+        for report in agent.health.iter().flat_map(|health| &health.doubts) {
+            let [name, region] = agent_labels(agent);
+            family.push(&[name, region, ("doubt", report.doubt.name())], 1.0);
         }
     }
     family

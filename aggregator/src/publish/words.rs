@@ -1,5 +1,7 @@
 //! Numbers, moments and reasons as people read them.
 
+use std::borrow::Cow;
+
 use quorate_proto::{Micros, WallMicros};
 use quorate_quorum::{Abstention, Vote};
 
@@ -73,17 +75,18 @@ pub(super) fn end(start: &When, at: WallMicros, now: WallMicros) -> When {
 }
 
 /// Why a region has no say.
-pub(super) fn abstention(reason: Abstention) -> &'static str {
-    match reason {
+pub(super) fn abstention(reason: Abstention) -> Cow<'static, str> {
+    let words = match reason {
         Abstention::Silent => "its agents are silent",
         Abstention::Outdated => "its agents do not have the latest configuration yet",
-        Abstention::Sick => "its agent says that it is not well itself",
+        Abstention::Sick(doubt) => return format!("its agent doubts itself: {}", doubt.words()).into(),
         Abstention::NoResult => "not checked yet",
         Abstention::Stale => "its latest check is too old",
         Abstention::AgentsOwnFault => "its agent could not check",
         Abstention::Tied => "its agents contradict each other",
         Abstention::Outlier => "its agent contradicts the other regions on most of what it watches",
-    }
+    };
+    words.into()
 }
 
 /// What a region saw, where it does not say ok: the failure, or why it has no say.
@@ -98,7 +101,10 @@ pub(super) fn failure(region: &RegionView) -> Option<String> {
                 .failure
                 .as_deref()
                 .filter(|failure| reason == Abstention::AgentsOwnFault && *failure != reason.name());
-            Some(detail.map_or_else(|| why.to_owned(), |detail| format!("{why}: {detail}")))
+            Some(match detail {
+                None => why.into_owned(),
+                Some(detail) => format!("{why}: {detail}"),
+            })
         }
     }
 }

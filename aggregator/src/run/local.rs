@@ -168,6 +168,7 @@ fn spawn(state: State, region: &Region, cancel: CancellationToken) -> io::Result
         egress: Egress::Private,
         nameservers: Nameservers::System,
         proxy: None,
+        controls: None,
         spool_bytes_max: quorate_agent::limits::SPOOL_BYTES_DEFAULT,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -41,8 +41,13 @@ pub(super) fn decode_anything(bytes: &[u8]) {
 }
 
 fn decode_payload(bytes: &[u8]) {
-    if let Some(AgentControl::Hello(hello)) = decode(bytes, limits::AGENT_CONTROL_FRAME_BYTES_MAX) {
-        assert!(hello.software.len() <= bytes.len());
+    match decode(bytes, limits::AGENT_CONTROL_FRAME_BYTES_MAX) {
+        Some(AgentControl::Hello(hello)) => assert!(hello.software.len() <= bytes.len()),
+        Some(AgentControl::Health(health)) => {
+            assert!(health.doubts.len() <= bytes.len());
+            let _ = health.is_within_limits();
+        }
+        None => {}
     }
     match decode(bytes, limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX) {
         Some(AggregatorControl::Assign { assignments, .. }) => {
@@ -53,6 +58,10 @@ fn decode_payload(bytes: &[u8]) {
         }
         Some(AggregatorControl::Change { changed, removed, .. }) => {
             assert!(changed.len() + removed.len() <= bytes.len());
+        }
+        Some(AggregatorControl::Controls(controls)) => {
+            assert!(controls.targets.len() <= bytes.len());
+            let _ = controls.is_within_limits();
         }
         Some(
             AggregatorControl::Welcome(_) | AggregatorControl::Confirm { .. } | AggregatorControl::Revoke,

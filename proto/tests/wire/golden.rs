@@ -141,6 +141,8 @@ fn frames_of_agents() {
             field("spool_failing", &health.spool_failing),
             field("canaries", &health.canaries),
             field("canaries_without", &health.canaries_without),
+            raw("doubts: 1", &[1]),
+            field("doubt", &health.doubts[0]),
         ],
     );
     let upload: Upload = samples::upload();
@@ -193,6 +195,18 @@ fn frames_of_aggregators() {
         vec![variant("Confirm", 3), field("monitor", &"chat"), field("request", &77u64)],
     );
     check_frame("frame_revoke", &AggregatorControl::Revoke, vec![variant("Revoke", 4)]);
+    let controls = samples::controls();
+    check_frame(
+        "frame_controls",
+        &AggregatorControl::Controls(controls.clone()),
+        vec![
+            variant("Controls", 5),
+            field("targets", &controls.targets),
+            field("every", &controls.every),
+            field("resolves", &controls.resolves),
+            field("resolves_not", &controls.resolves_not),
+        ],
+    );
     let ack = samples::ack();
     check_frame(
         "frame_ack",

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use proptest::{collection::vec, option, prelude::*};
 use quorate_proto::{
-    Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Digest, Failure, Gap, GapCause, Micros,
-    MonitorSpec, Outcome, Phase, Sequence, Slot, Timings, WallMicros,
+    Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Controls, Digest, Doubt, DoubtReport, Failure,
+    Gap, GapCause, Micros, MonitorSpec, Outcome, Phase, Sequence, Slot, Timings, WallMicros,
     frame::{
         self, Ack, AckVerdict, AgentControl, AggregatorControl, Health, Hello, JoinReply, JoinRequest,
         Upload, Welcome,
@@ -133,7 +133,11 @@ fn agent_control() -> impl Strategy<Value = AgentControl> {
         epoch: BootEpoch(epoch),
         revision,
     });
-    let health = any::<([u32; 3], [u64; 8], bool)>().prop_map(|(counts, numbers, spool_failing)| {
+    let doubt = (0..Doubt::ALL.len(), any::<u64>(), ".{0,16}").prop_map(|(index, lasting, detail)| {
+        DoubtReport { doubt: Doubt::ALL[index], lasting: Micros(lasting), detail }
+    });
+    let health = (any::<([u32; 3], [u64; 8], bool)>(), vec(doubt, 0..3)).prop_map(|(numbers, doubts)| {
+        let (counts, numbers, spool_failing) = numbers;
         let [monitors, canaries, canaries_without] = counts;
         let [revision, checks, loop_lag, lag, spool_units, spool_bytes, results_dropped, records_torn] =
             numbers;
@@ -150,6 +154,7 @@ fn agent_control() -> impl Strategy<Value = AgentControl> {
             spool_failing,
             canaries,
             canaries_without,
+            doubts,
         }
     });
     prop_oneof![hello.prop_map(AgentControl::Hello), health.prop_map(AgentControl::Health)]
@@ -180,6 +185,14 @@ fn aggregator_control() -> impl Strategy<Value = AggregatorControl> {
         ),
         (name(), any::<u64>()).prop_map(|(monitor, request)| AggregatorControl::Confirm { monitor, request }),
         Just(AggregatorControl::Revoke),
+        (vec(".{0,16}", 0..4), any::<u64>(), option::of(".{0,9}"), option::of(".{0,9}")).prop_map(
+            |(targets, every, resolves, resolves_not)| AggregatorControl::Controls(Controls {
+                targets,
+                every: Micros(every),
+                resolves,
+                resolves_not
+            })
+        ),
     ]
 }
 

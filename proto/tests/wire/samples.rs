@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use quorate_proto::{
-    AggregatorKey, Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Digest, Failure, FailureKind,
-    Gap, GapCause, Matcher, Micros, MonitorSpec, Outcome, Payload, Phase, Sequence, SignedUnit, SigningKey,
-    Slot, Step, Timings, WallMicros,
+    AggregatorKey, Assignment, BatchBody, BootEpoch, CheckKind, CheckResult, Controls, Digest, Doubt,
+    DoubtReport, Failure, FailureKind, Gap, GapCause, Matcher, Micros, MonitorSpec, Outcome, Payload, Phase,
+    Sequence, SignedUnit, SigningKey, Slot, Step, Timings, WallMicros,
     canary::{Canary, CanaryEvent, CanaryMode, CanaryResult, IdleFinding, IdleSearch, IdleTimeoutResult},
     frame::{
         Ack, AckVerdict, AgentControl, AggregatorControl, Health, Hello, JoinReply, JoinRequest, Upload,
@@ -313,6 +313,22 @@ pub(super) fn health() -> Health {
         spool_failing: true,
         canaries: 30,
         canaries_without: 2,
+        doubts: vec![DoubtReport {
+            doubt: Doubt::ControlsFailing,
+            lasting: Micros::from_secs(7),
+            detail: "2 of 3 do not answer".to_owned(),
+        }],
+    }
+}
+
+pub(super) fn controls() -> Controls {
+    Controls {
+        targets: ["wss://a.example/", "https://b.example/", "tcp://192.0.2.1:443"]
+            .map(str::to_owned)
+            .to_vec(),
+        every: Micros::from_secs(15),
+        resolves: Some("example.com".to_owned()),
+        resolves_not: Some("nothing.invalid".to_owned()),
     }
 }
 
@@ -372,6 +388,7 @@ pub(super) fn encodings() -> Vec<Vec<u8>> {
         encode(&change(), upload_max),
         encode(&confirm(), upload_max),
         encode(&AggregatorControl::Revoke, upload_max),
+        encode(&AggregatorControl::Controls(controls()), upload_max),
         encode(&upload(), upload_max),
         encode(&ack(), upload_max),
         encode(&join_request(), upload_max),

@@ -366,6 +366,7 @@ pub(crate) async fn watch(
         egress: Egress::Private,
         nameservers: Nameservers::System,
         proxy: None,
+        controls: None,
         spool_bytes_max: quorate_agent::limits::SPOOL_BYTES_DEFAULT,
     };
     agent::run(options, goodbye).await?;

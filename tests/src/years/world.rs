@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence, limits};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence, limits};
 use quorate_quorum::{Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Rule, Source, Verdict};
 
 use super::{Odd, Setup, clusters::Cluster};
@@ -225,7 +225,8 @@ impl World {
                 self.plan(self.now.after(limits::HEALTH_INTERVAL), happening);
                 let Some(agent) = self.agents.get(usize::from(index)) else { return };
                 let (agent, region) = (agent.key, agent.region.clone());
-                let sick = self.outage(index) == Some(Fault::Starved);
+                let is_starved = self.outage(index) == Some(Fault::Starved);
+                let sick = is_starved.then_some(Doubt::EventLoopLate);
                 self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 1, sick }));
             }
             Happening::Scheduled(agent) => {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_proto::{AgentKey, MonitorId, Region, limits::HEARTBEAT_STALE};
+use quorate_proto::{AgentKey, Doubt, MonitorId, Region, limits::HEARTBEAT_STALE};
 
 use super::outliers::{Record, TargetId};
 use crate::{Abstention, Moment};
@@ -41,7 +41,7 @@ struct Agent {
     /// Since when it has been neither silent nor sick.
     well_since: Moment,
     revision: u64,
-    sick: bool,
+    sick: Option<Doubt>,
     /// How it compares with the others.
     record: Record,
     /// Whether the agenda has an entry for it.
@@ -95,7 +95,7 @@ impl Fleet {
         key: AgentKey,
         region: &Region,
         revision: u64,
-        sick: bool,
+        sick: Option<Doubt>,
         at: Moment,
     ) -> Heard {
         let id = self.agent(key);
@@ -103,9 +103,9 @@ impl Fleet {
         let mut heard = Heard::default();
         let Some(agent) = slot_mut(&mut self.agents, id.0) else { return heard };
 
-        let was_well = agent.is_heard(at) && !agent.sick;
+        let was_well = agent.is_heard(at) && agent.sick.is_none();
         let changed = !agent.is_heard(at) || agent.sick != sick || agent.revision != revision;
-        if !was_well && !sick {
+        if !was_well && sick.is_none() {
             agent.well_since = at;
         }
         (agent.heard, agent.revision, agent.sick) = (Some(at), revision, sick);
@@ -294,8 +294,8 @@ impl Agent {
     fn standing(&self, revision: u64, at: Moment) -> Result<(), Abstention> {
         if !self.is_heard(at) {
             Err(Abstention::Silent)
-        } else if self.sick {
-            Err(Abstention::Sick)
+        } else if let Some(doubt) = self.sick {
+            Err(Abstention::Sick(doubt))
         } else if self.revision < revision {
             Err(Abstention::Outdated)
         } else if self.record.is_outlier() {

@@ -138,10 +138,10 @@ impl RegionGrounds {
         lane.asked = self.asked;
         let votes = !matches!(self.vote, Vote::Abstain(_));
         if !votes && self.is_awaited {
-            fleet.heartbeat(newcomer, &self.region, revision, false, at);
+            fleet.heartbeat(newcomer, &self.region, revision, None, at);
         }
         for ballot in self.ballots.iter().filter(|ballot| votes && ballot.discounted.is_none()) {
-            fleet.heartbeat(ballot.source.agent, &self.region, revision, false, at);
+            fleet.heartbeat(ballot.source.agent, &self.region, revision, None, at);
             lane.ballots.push(Ballot {
                 agent: fleet.agent(ballot.source.agent),
                 finding: ballot.finding,

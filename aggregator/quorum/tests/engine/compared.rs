@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
     Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum, Rule, Sensitivity,
     Source, Verdict, Vote,
@@ -288,6 +288,7 @@ impl World {
     fn beat(&mut self, agent: usize, sick: bool, at: Second) {
         let turns = self.reference.beat(agent, sick, at);
         let region = self.region_of(agent);
+        let sick = sick.then_some(Doubt::SpoolFailing);
         let heartbeat = Heartbeat { agent: key(agent), region, revision: self.policy.revision, sick };
         self.handle(Event::Heartbeat(heartbeat), turns, at);
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
-use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence, limits::HEARTBEAT_STALE};
+use quorate_proto::{
+    AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence, limits::HEARTBEAT_STALE,
+};
 use quorate_quorum::{
     CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
     Rule, Sensitivity, Source, Verdict, VerdictChange, Vote,
@@ -92,7 +94,12 @@ fn events() -> impl Strategy<Value = Event> {
         40 => observations(),
         10 => canaries(),
         20 => (0_u8..12, 0_u64..4, prop::bool::weighted(0.1)).prop_map(|(by, revision, sick)| {
-            Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by % 8), revision, sick })
+            Event::Heartbeat(Heartbeat {
+                agent: agent(by),
+                region: region(by % 8),
+                revision,
+                sick: sick.then_some(Doubt::EventLoopLate),
+            })
         }),
         1 => (0_u8..2, policies()).prop_map(|(on, policy)| Event::Configure { monitor: monitor(on), policy }),
         1 => (0_u8..2, verdict).prop_map(|(on, verdict)| Event::Restore {
@@ -204,7 +211,7 @@ impl Count {
                 self.said.retain(|said| said.monitor != *monitor);
             }
             Event::Heartbeat(Heartbeat { agent, region, revision, sick }) => {
-                self.heartbeats.insert(*agent, (at, region.clone(), *revision, *sick));
+                self.heartbeats.insert(*agent, (at, region.clone(), *revision, sick.is_some()));
             }
             Event::Forget { agent } => {
                 self.heartbeats.remove(agent);
@@ -422,10 +429,10 @@ proptest! {
             for by in 0..regions as u8 {
                 let mut beat = Moment(now.0.saturating_sub(slot));
                 while beat <= now {
-                    engine.handle(Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: false }), beat.max(Moment(0)));
+                    engine.handle(Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: None }), beat.max(Moment(0)));
                     beat = beat.after(Micros::from_secs(400));
                 }
-                engine.handle(Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: false }), now);
+                engine.handle(Event::Heartbeat(Heartbeat { agent: agent(by), region: region(by), revision: 9, sick: None }), now);
             }
             let finding = if now.0 >= fails_from { Finding::Failed } else { Finding::Passed };
             engine.handle(Event::Observed(Observation {

@@ -80,10 +80,7 @@ impl World {
         match act {
             Act::Beat => {
                 let (agent, name) = (agent(region), name(region));
-                self.handle(
-                    Event::Heartbeat(Heartbeat { agent, region: name, revision: 1, sick: false }),
-                    at,
-                );
+                self.handle(Event::Heartbeat(Heartbeat { agent, region: name, revision: 1, sick: None }), at);
                 self.enter(at + 5 * SECOND, region, Act::Beat);
             }
             Act::Check { scheduled, attempts } => {

@@ -21,7 +21,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
     CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Outlier,
     Policy, Quorum, Rule, Sensitivity, Source, Verdict, Vote, judge,
@@ -257,6 +257,7 @@ impl Runner {
 
     fn beat(&mut self, name: &str, at: Moment) {
         let (region, revision, sick) = self.agents[name].clone();
+        let sick = sick.then_some(Doubt::EventLoopLate);
         self.handle(Event::Heartbeat(Heartbeat { agent: key(name), region, revision, sick }), at);
     }
 }

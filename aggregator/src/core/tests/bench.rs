@@ -81,6 +81,7 @@ pub(super) fn config(monitors: Vec<Monitor>, channels: &[&str]) -> Config {
         page: Page { title: "Test".to_owned(), url: None },
         regions: REGIONS.iter().map(|region| region.parse().unwrap()).collect(),
         local_regions: vec![],
+        controls: quorate_proto::Controls::default(),
         channels: channels.iter().map(|text| fixture::channel(text)).collect(),
         monitors,
     }

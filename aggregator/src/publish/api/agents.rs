@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use quorate_proto::{AgentName, Region, WallMicros, frame::Health, limits::JOIN_TOKEN_LIFETIME};
+use quorate_proto::{AgentName, DoubtReport, Region, WallMicros, frame::Health, limits::JOIN_TOKEN_LIFETIME};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{sync::oneshot, time::timeout};
@@ -44,6 +44,8 @@ struct AgentJson<'a> {
     #[serde(with = "rfc3339")]
     enrolled_at: WallMicros,
     health: Option<HealthJson>,
+    /// The gravest first; empty where the agent trusts itself.
+    doubts: Vec<DoubtJson<'a>>,
     outlier: Option<OutlierJson>,
 }
 
@@ -68,6 +70,19 @@ struct HealthJson {
     spool_failing: bool,
     results_dropped: u64,
     records_torn: u64,
+}
+
+/// One reason why the agent does not trust itself, so that its vote abstains.
+#[derive(Serialize)]
+struct DoubtJson<'a> {
+    /// The stable name.
+    doubt: &'static str,
+    /// How long it has been so, in seconds, at its last report.
+    lasting_s: f64,
+    /// What was seen, with the numbers.
+    detail: &'a str,
+    /// What is the matter, and what to do about it.
+    summary: String,
 }
 
 /// `GET /api/v1/agents?limit=&before=`: enrolled agents that are not revoked, by name.
@@ -175,7 +190,20 @@ impl<'a> AgentJson<'a> {
             last_seen_at: agent.last_seen_at,
             enrolled_at: agent.enrolled_at,
             health: agent.health.as_ref().map(HealthJson::of),
+            doubts: agent.health.iter().flat_map(|health| &health.doubts).map(DoubtJson::of).collect(),
             outlier: agent.outlier.as_ref().map(OutlierJson::of),
+        }
+    }
+}
+
+impl<'a> DoubtJson<'a> {
+    fn of(report: &'a DoubtReport) -> Self {
+        let doubt = report.doubt;
+        Self {
+            doubt: doubt.name(),
+            lasting_s: report.lasting.as_secs_f64(),
+            detail: &report.detail,
+            summary: format!("The agent doubts itself: {}. {}", doubt.words(), doubt.advice()),
         }
     }
 }

@@ -1,0 +1,164 @@
+//! Agents that doubt themselves: their votes, what they are told to look at, and what people are told of them.
+
+use quorate_proto::{
+    Controls, Doubt, DoubtReport, Micros,
+    frame::{AggregatorControl, Health},
+};
+use quorate_quorum::{Abstention, Vote};
+
+use super::bench::{Bench, REGIONS, config};
+use crate::model::{AlertEvent, Intake, Push, fixture::monitor};
+
+const S: fn(u64) -> Micros = Micros::from_secs;
+
+fn report(bench: &mut Bench, index: usize, doubts: &[Doubt]) {
+    let (agent, connection) = (bench.key(index), bench.agents[index].connection);
+    let told = |doubt: &Doubt| DoubtReport { doubt: *doubt, lasting: S(3), detail: format!("{doubt}!") };
+    let revision = bench.core.assignments.revision;
+    let health = Health { revision, doubts: doubts.iter().map(told).collect(), ..Health::default() };
+    let received = bench.now.moment;
+    bench.tell(Intake::Health { agent, connection, health, received });
+}
+
+/// Reports every 5 s, as an agent does.
+fn report_for(bench: &mut Bench, index: usize, doubts: &[Doubt], seconds: u64) {
+    for _ in 0..seconds / 5 {
+        report(bench, index, doubts);
+        bench.pass(S(5));
+    }
+}
+
+fn votes(bench: &Bench) -> Vec<Vote> {
+    bench.picture.monitors[0].regions.iter().map(|region| region.vote).collect()
+}
+
+/// Notices so far, kind and summary.
+fn notices(bench: &Bench) -> Vec<(String, String)> {
+    let told = |delivery: &crate::model::Delivery| match &delivery.alert.event {
+        AlertEvent::Notice { kind, summary } => Some((kind.clone(), summary.clone())),
+        AlertEvent::Opened(_)
+        | AlertEvent::Updated(_)
+        | AlertEvent::Resolved(_)
+        | AlertEvent::Event(_)
+        | AlertEvent::Degraded(_)
+        | AlertEvent::Recovered(_) => None,
+    };
+    bench.dispatched.iter().filter_map(told).collect()
+}
+
+#[test]
+fn an_agent_in_doubt_abstains_and_its_reason_is_shown() {
+    let mut bench = Bench::watching(&[]);
+    bench.work(20, &[]);
+    assert_eq!(votes(&bench), [Vote::Ok; 5]);
+    report(&mut bench, 1, &[Doubt::EventLoopLate, Doubt::SpoolFailing]);
+    bench.pass(S(1));
+    let sick = Vote::Abstain(Abstention::Sick(Doubt::EventLoopLate));
+    assert_eq!(votes(&bench), [Vote::Ok, sick, Vote::Ok, Vote::Ok, Vote::Ok]);
+    report(&mut bench, 1, &[]);
+    bench.pass(S(1));
+    assert_eq!(votes(&bench), [Vote::Ok; 5]);
+}
+
+#[test]
+fn lag_alone_is_for_the_agent_to_judge() {
+    let mut bench = Bench::watching(&[]);
+    bench.work(20, &[]);
+    let (agent, connection) = (bench.key(0), bench.agents[0].connection);
+    let revision = bench.core.assignments.revision;
+    let health = Health { revision, event_loop_lag_max: S(3), spool_failing: true, ..Health::default() };
+    let received = bench.now.moment;
+    bench.tell(Intake::Health { agent, connection, health, received });
+    bench.pass(S(1));
+    assert_eq!(votes(&bench), [Vote::Ok; 5]);
+}
+
+#[test]
+fn a_new_connection_does_not_end_a_doubt() {
+    let mut bench = Bench::watching(&[]);
+    bench.work(20, &[]);
+    report(&mut bench, 2, &[Doubt::ControlsFailing]);
+    let revision = bench.core.assignments.revision;
+    bench.connect(2, revision);
+    bench.pass(S(1));
+    assert_eq!(votes(&bench)[2], Vote::Abstain(Abstention::Sick(Doubt::ControlsFailing)));
+}
+
+#[test]
+fn a_starved_agent_of_five_makes_no_outage_and_hides_none() {
+    let mut bench = Bench::watching(&["x"]);
+    bench.work(20, &[]);
+    report(&mut bench, 4, &[Doubt::EventLoopLate]);
+    // It fails alone, then with others that really do.
+    for _ in 0..12 {
+        bench.work(5, &[4]);
+        report(&mut bench, 4, &[Doubt::EventLoopLate]);
+    }
+    assert_eq!(bench.heard(), [""; 0]);
+    for _ in 0..6 {
+        report(&mut bench, 4, &[Doubt::EventLoopLate]);
+        bench.work(5, &[0, 1, 2, 3]);
+    }
+    assert_eq!(bench.heard(), ["x incident.opened"]);
+    assert_eq!(bench.verdicts()["shop"], Some("down"));
+}
+
+#[test]
+fn a_doubt_that_does_not_end_is_told_once_and_its_end_as_well() {
+    let mut bench = Bench::watching(&["z:o"]);
+    bench.work(20, &[]);
+    report_for(&mut bench, 0, &[Doubt::SpoolFailing], 300);
+    assert_eq!(notices(&bench), [], "not yet");
+    report_for(&mut bench, 0, &[Doubt::ControlsFailing, Doubt::SpoolFailing], 600);
+    report_for(&mut bench, 0, &[], 60);
+    report_for(&mut bench, 0, &[Doubt::SpoolFailing], 200);
+    report_for(&mut bench, 0, &[], 60);
+    let told = notices(&bench);
+    let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["agent_in_doubt", "agent_trusted_again"]);
+    let name = format!("{}-0", REGIONS[0]);
+    assert_eq!(
+        told[0].1,
+        format!(
+            "The agent {name} in {} has not trusted itself for 5m, and has no vote: its control targets do not answer \
+             (controls_failing!). Look at the network of its machine: uplink, routes, firewall; where that is well, at the \
+             targets. Also, its spool cannot be written (spool_failing!). Make room on the disk of its state folder, or mend \
+             that disk.",
+            REGIONS[0]
+        )
+    );
+}
+
+#[test]
+fn agents_are_told_what_to_look_at() {
+    let controls = |targets: &[&str]| Controls {
+        targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+        every: S(15),
+        ..Controls::default()
+    };
+    let three = controls(&["tcp://a:1", "tcp://b:1", "tcp://c:1"]);
+    let told = |bench: &mut Bench, index| -> Vec<Controls> {
+        let pushes = bench.pushes(index).into_iter();
+        pushes
+            .filter_map(|push| match push {
+                Push::Send(AggregatorControl::Controls(controls)) => Some(controls),
+                Push::Send(_) | Push::Close(_) => None,
+            })
+            .collect()
+    };
+    let with = |controls: &Controls| crate::config::Config {
+        controls: controls.clone(),
+        ..config(vec![monitor("shop", &REGIONS)], &[])
+    };
+    let mut bench = Bench::watching(&[]);
+    assert_eq!(told(&mut bench, 0), [], "nothing is configured");
+    bench.tell(Intake::Configure(with(&three).into()));
+    assert_eq!((told(&mut bench, 0), told(&mut bench, 4)), (vec![three.clone()], vec![three.clone()]));
+    bench.tell(Intake::Configure(with(&three).into()));
+    assert_eq!(told(&mut bench, 0), [], "nothing changed");
+    let revision = bench.core.assignments.revision;
+    bench.connect(1, revision);
+    assert_eq!(told(&mut bench, 1), [three]);
+    bench.tell(Intake::Configure(with(&controls(&[])).into()));
+    assert_eq!(told(&mut bench, 1), [controls(&[])], "none any more is news as well");
+}
