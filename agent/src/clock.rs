@@ -32,6 +32,10 @@ pub fn tick() -> Tick {
 
 /// Reads the clock that stands still in suspend (`CLOCK_MONOTONIC`), to see by how much the other one went on.
 pub fn awake() -> Tick {
+    #[cfg(feature = "simulation")]
+    if let Some(now) = crate::simulation::now() {
+        return now.tick;
+    }
     let time = clock_gettime(ClockId::Monotonic);
     Tick(Micros(micros(time.tv_sec, time.tv_nsec)))
 }

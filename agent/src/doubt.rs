@@ -4,9 +4,10 @@
 //! What is measured, and when it makes a doubt:
 //!
 //! - *Event loop*: the loop is to run every [`limits::BEAT`]. An absence counts from [`limits::ABSENCE_MIN`] (250 ms) on,
-//!   and absences of [`limits::ABSENT_MAX`] (1 s) together within [`limits::ABSENT_WINDOW`] (10 s) make a doubt. One blip
+//!   and absences of [`limits::ABSENT_MAX`] (2 s) together within [`limits::ABSENT_WINDOW`] (10 s) make a doubt. One blip
 //!   of 250 ms does not: small machines have one now and then, and it delays a check by no more than itself, while
-//!   timeouts are seconds. A tenth of the time is what starvation looks like, and what a timeout does not forgive.
+//!   timeouts are seconds. A fifth of the time is what starvation looks like; and agents that share one busy machine
+//!   would otherwise all doubt themselves at once, and nobody would watch.
 //! - *Schedule*: a check that starts 2 s late, or is due for that long and cannot start.
 //! - *Suspend*: the clock that runs in suspend has moved by a second more than the one that does not.
 //! - *Controls and resolver* (`controls.rs`), *spool* and *file descriptors*: as the caller says.

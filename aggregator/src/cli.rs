@@ -10,12 +10,15 @@ mod export;
 mod init;
 mod log;
 mod maintenance;
+mod policy;
 mod presets;
+mod replay;
 mod serve;
 mod stop;
 mod up;
 mod uptime;
 mod verify;
+mod what_if;
 
 use std::{io, process::ExitCode};
 
@@ -68,6 +71,10 @@ enum Command {
     Config(config::Command),
     /// List the well-known protocols that a monitor can speak by `preset = "…"`, or show one whole
     Presets(presets::Arguments),
+    /// What the rules cost and give: expected false pages, and the time from an outage to the page; and what-ifs
+    Policy(policy::Arguments),
+    /// The stored past through the engine, as configured and under other rules: which pages, and how soon
+    Replay(replay::Arguments),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
     /// How much monitors were up, over a day to a quarter
@@ -94,6 +101,8 @@ pub fn main() -> ExitCode {
         Command::Init(_)
         | Command::Config(_)
         | Command::Presets(_)
+        | Command::Policy(_)
+        | Command::Replay(_)
         | Command::Agents(_)
         | Command::Uptime(_)
         | Command::Maintenance(_)
@@ -117,6 +126,8 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Presets(arguments) => presets::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
         Command::Uptime(arguments) => on_one_core(uptime::run(arguments)),
         Command::Maintenance(arguments) => on_one_core(maintenance::run(arguments)),

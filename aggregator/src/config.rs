@@ -11,6 +11,7 @@ mod controls;
 mod demands;
 mod dialogue;
 mod document;
+mod domains;
 mod endpoint;
 mod environment;
 mod fault;
@@ -18,6 +19,7 @@ mod maintenance;
 mod matchers;
 mod monitors;
 mod nearest;
+mod paging;
 mod parameters;
 mod placeholders;
 pub mod presets;
@@ -36,13 +38,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quorate_proto::{Controls, MonitorSpec, Region};
-use quorate_quorum::{Quorum, Sensitivity, quality::LatencySla};
+use quorate_proto::{Controls, MonitorId, MonitorSpec, Region};
+use quorate_quorum::{PagingSettings, Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
+pub use domains::Domains;
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
 pub use maintenance::{MaintenancePlan, MaintenanceTimes};
+pub(crate) use nearest::nearest;
 pub use server::REGION_LOCAL;
 
 use crate::{
@@ -78,6 +82,8 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// When nobody is paged, in order of the file.
     pub maintenance: Vec<MaintenancePlan>,
+    /// Whom to tell, and when not.
+    pub paging: PagingSettings,
 }
 
 /// Where the aggregator listens and keeps its data.
@@ -151,6 +157,8 @@ pub struct Monitor {
     pub confirm_for: Option<quorate_proto::Micros>,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// Which domains must fail with it.
+    pub domains: Domains,
     /// How long an announced restart (close codes 1001, 1012, 1013) may take before it is an outage. Default 30 s.
     pub restart_budget: quorate_proto::Micros,
     /// How long before a certificate of the chain ends people are told. Default 14 days; zero: never.
@@ -161,6 +169,8 @@ pub struct Monitor {
     pub latency: Option<LatencySla>,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
+    /// The monitors without which it cannot work: while one of them is down, it is not paged. Without cycles.
+    pub depends_on: Vec<MonitorId>,
 }
 
 impl Config {
@@ -221,7 +231,8 @@ fn read(root: &document::Section<'_>) -> Config {
     let defaults = monitors::defaults(root);
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
-    let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
+    let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
     let maintenance = maintenance::maintenance(root, &monitors);
-    Config { server, page, regions, local_regions, controls, channels, monitors, maintenance }
+    let paging = paging::settings(root);
+    Config { server, page, regions, local_regions, controls, channels, monitors, maintenance, paging }
 }

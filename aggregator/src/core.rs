@@ -21,6 +21,8 @@ mod ledger;
 mod maintenance;
 mod observe;
 mod outbox;
+mod outliers;
+mod paging;
 mod picture;
 mod quality;
 mod run;

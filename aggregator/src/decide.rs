@@ -13,15 +13,20 @@
 //! Pure: time, ids and what was seen come in as arguments.
 
 mod cause;
+mod domains;
 pub mod events;
+mod outlier;
+pub mod paging;
 pub mod quality;
 mod rule;
 #[cfg(test)]
 mod tests;
 mod url;
 
+pub use domains::reason;
+pub use outlier::{outlier, outlier_over};
 pub use rule::sentence;
-pub use url::shown_url;
+pub use url::{shown_url, target};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +51,7 @@ pub struct Situation<'a> {
     pub change: &'a VerdictChange,
     /// The latest check of each region that has one.
     pub sightings: &'a BTreeMap<Region, Sighting>,
-    /// The maintenance that the monitor is in: it is written down, and nobody is told for the time being.
+    /// The maintenance that the monitor is in: it is written down.
     pub maintenance: Option<&'a str>,
     /// The change's timeline by the wall clock.
     pub timeline: IncidentTimeline,
@@ -90,7 +95,7 @@ pub struct Announcement {
 /// Decides what follows from a change of verdict; nothing where it neither opens nor concerns an incident.
 pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     let change = situation.change;
-    let rule = sentence(&change.rule);
+    let rule = reason(change);
     if change.to == Verdict::Up {
         return situation.open.map(|open| resolve(situation, open, rule));
     }
@@ -116,29 +121,14 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     incident.regions = evidence(situation);
     incident.timeline = situation.timeline;
     incident.monitor = reference(situation.monitor);
-    let is_untold = std::mem::take(&mut incident.held_for_maintenance) || is_news;
-    let announcements = match situation.maintenance {
-        Some(maintenance) => {
-            incident.maintenance = Some(maintenance.to_owned());
-            incident.held_for_maintenance = is_untold;
-            Vec::new()
-        }
-        None if is_untold => announce(situation.monitor, situation.channels, change.to, &mut tracked),
-        None => Vec::new(),
+    if let Some(maintenance) = situation.maintenance {
+        incident.maintenance = Some(maintenance.to_owned());
+    }
+    let announcements = match is_news {
+        true => announce(situation.monitor, situation.channels, change.to, &mut tracked),
+        false => Vec::new(),
     };
     Some(Decision { tracked, rule, announcements })
-}
-
-/// Tells of an incident, as it stands, what was held.
-pub fn release(open: &Tracked, monitor: &Monitor, channels: &[Channel]) -> Decision {
-    let mut tracked = open.clone();
-    let incident = &mut tracked.incident;
-    incident.held_for_maintenance = false;
-    incident.timeline.sent_at = None;
-    let rule = format!("The maintenance is over, and the monitor is {}.", incident.verdict);
-    let verdict = Verdict::from_name(&incident.verdict).unwrap_or(Verdict::Unobserved);
-    let announcements = announce(monitor, channels, verdict, &mut tracked);
-    Decision { tracked, rule, announcements }
 }
 
 /// The stable form of a verdict's name.
@@ -203,6 +193,9 @@ fn open(situation: &Situation<'_>) -> Tracked {
             maintenance: None,
             held_for_maintenance: false,
             timeline,
+            held_by: Vec::new(),
+            group: None,
+            flapping: false,
         },
         opened_at: situation.at,
         told: BTreeSet::new(),
@@ -274,7 +267,8 @@ fn rank(verdict: &str) -> u8 {
     }
 }
 
-fn reference(monitor: &Monitor) -> MonitorReference {
+/// How people know a monitor.
+pub fn reference(monitor: &Monitor) -> MonitorReference {
     MonitorReference {
         id: monitor.spec.id.clone(),
         name: monitor.name.clone(),

@@ -17,6 +17,8 @@ mod diagnosis;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod doubts;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod evidence;

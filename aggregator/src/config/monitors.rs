@@ -14,7 +14,9 @@ use super::{
     canary::idle_search,
     channels::own_id,
     document::{Item, Section},
+    domains::{Domains, domains},
     endpoint::endpoint,
+    paging::Family,
     presets::Presets,
     promise,
     quality::{certificate_degraded, check_latency, latency},
@@ -40,7 +42,7 @@ const CERTIFICATE_WARNING: Micros = Micros::from_secs(14 * 86_400);
 const CERTIFICATE_WARNING_MAX: Micros = Micros::from_secs(398 * 86_400);
 
 /// What a monitor is without being said.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Defaults {
     interval: Micros,
     timeout: Micros,
@@ -48,6 +50,7 @@ pub(super) struct Defaults {
     confirm_for: Option<Micros>,
     sensitivity: Sensitivity,
     latency: Option<LatencySla>,
+    domains: Domains,
 }
 
 pub(super) fn defaults(root: &Section<'_>) -> Defaults {
@@ -59,36 +62,40 @@ pub(super) fn defaults(root: &Section<'_>) -> Defaults {
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
         latency: None,
+        domains: Domains::default(),
     };
-    let defaults = rules(&section, base);
+    let defaults = rules(&section, &base);
     section.close();
     defaults
 }
 
 pub(super) fn monitors(
     root: &Section<'_>,
-    defaults: Defaults,
+    defaults: &Defaults,
     regions: &[Region],
     channels: &[ChannelId],
     presets: &Presets,
 ) -> Vec<Monitor> {
     let mut monitors = Vec::new();
     let mut lines = BTreeMap::new();
+    let mut family = Family::default();
     for item in root.list("monitors", "monitors, each as a [[monitors]] table") {
         if lines.len() == limits::MONITORS_PER_AGENT_MAX {
             item.refuse_for(format!("at most {} monitors", limits::MONITORS_PER_AGENT_MAX), "one more");
             break;
         }
         let Some(section) = item.section() else { continue };
+        family.read(&section);
         monitors.extend(monitor(&section, defaults, regions, channels, presets, &mut lines));
         section.close();
     }
+    family.settle(&mut monitors, &lines.into_keys().collect());
     monitors
 }
 
 fn monitor(
     section: &Section<'_>,
-    defaults: Defaults,
+    defaults: &Defaults,
     regions: &[Region],
     channels: &[ChannelId],
     presets: &Presets,
@@ -113,6 +120,8 @@ fn monitor(
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
         restart_budget,
+        domains: rules.domains.labels.clone(),
+        min_domains: rules.domains.min,
         revision: 0,
         ..Policy::new(watching.iter().cloned().collect(), rules.interval, rules.timeout)
     };
@@ -153,11 +162,13 @@ fn monitor(
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
+        domains: rules.domains,
         restart_budget,
         certificate_warning,
         certificate_degraded,
         latency: rules.latency,
         channels: heard_by,
+        depends_on: Vec::new(),
     })
 }
 
@@ -171,7 +182,7 @@ fn certificate_warning(section: &Section<'_>) -> Micros {
 }
 
 /// The keys that `[defaults]` and a monitor share.
-fn rules(section: &Section<'_>, base: Defaults) -> Defaults {
+fn rules(section: &Section<'_>, base: &Defaults) -> Defaults {
     let interval_item = section.get("interval");
     let timeout_item = section.get("timeout");
     let interval_read =
@@ -201,6 +212,7 @@ fn rules(section: &Section<'_>, base: Defaults) -> Defaults {
             .and_then(|item| sensitivity(&item))
             .unwrap_or(base.sensitivity),
         latency: latency(section, base.latency),
+        domains: domains(section, &base.domains),
     }
 }
 
@@ -302,6 +314,12 @@ fn check_policy(section: &Section<'_>, policy: &Policy) {
             PolicyError::ConfirmForTooLong { wanted } => {
                 (place("confirm_for"), format!("at most {CONFIRM_FOR_MAX}"), wanted.to_string())
             }
+            PolicyError::DomainsTooMany { min_domains, regions } => {
+                let wanted = format!("at most {regions} domains, the number of regions");
+                (place("min_domains"), wanted, min_domains.to_string())
+            }
+            // A number that is none was refused where it stands.
+            PolicyError::DomainsTooFew => continue,
         };
         section.document().fault(line, &key, wanted, found);
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use quorate_proto::{AgentKey, Assignment, Digest, MonitorId, Region, Slot, codec};
-use quorate_quorum::{Event, Moment, Policy};
+use quorate_quorum::{Event, Moment, PagingEvent, Policy};
 
 use super::{
     effect::{Effect, HandOver, HandedOver, Now, Parcel},
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Config, Monitor},
+    decide,
     model::{Dispatch, QualityKept},
     store::{Change, MonitorForm, StoredVerdict},
 };
@@ -56,6 +57,7 @@ impl Core {
         let channels_changed = self.config.channels != config.channels;
         let controls_changed = self.config.controls != config.controls;
         self.config = config;
+        self.page(PagingEvent::Follow(self.config.paging), now);
         if channels_changed {
             self.effects.push(Effect::Dispatch(Dispatch::Channels(self.config.channels.clone())));
         }
@@ -70,6 +72,7 @@ impl Core {
         if controls_changed {
             self.give_controls_to_all();
         }
+        self.warn_of_domains();
     }
 
     /// Gives every connected agent what it lacks.
@@ -200,6 +203,9 @@ impl Core {
             let policy = self.policy(&monitor);
             let before = self.monitors.get(&id).map(|before| before.policy.revision);
             let reformed = before.is_some_and(|before| before != policy.revision);
+            let parents = monitor.depends_on.iter().cloned().collect();
+            let watch = PagingEvent::Watch { monitor: id.clone(), policy: Box::new(policy.clone()), parents };
+            self.page(watch, now);
             let watched = match self.monitors.remove(&id) {
                 Some(before) if before.policy == policy => {
                     self.monitors.insert(id, Watched { monitor: monitor.clone(), ..before });
@@ -244,6 +250,9 @@ impl Core {
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
             restart_budget: monitor.restart_budget,
+            domains: monitor.domains.labels.clone(),
+            min_domains: monitor.domains.min,
+            target: decide::target(&monitor.spec.url),
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
             ..Policy::new(
                 monitor.regions.iter().cloned().collect(),

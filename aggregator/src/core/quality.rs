@@ -108,8 +108,10 @@ impl Core {
     }
 
     fn doubts_itself(&self, agent: &AgentKey) -> bool {
-        let health = self.agents.get(agent).and_then(|agent| agent.health.as_ref());
-        health.is_some_and(|health| health.gravest_doubt().is_some())
+        self.agents
+            .get(agent)
+            .and_then(|agent| agent.health.as_ref())
+            .is_some_and(|health| health.gravest_doubt().is_some())
     }
 
     fn degraded(&mut self, monitor: &MonitorId, reason: &Reason, now: Now) {

@@ -8,6 +8,8 @@ mod doubts;
 mod enrol;
 mod evidence;
 mod maintenance;
+mod outliers;
+mod paging;
 mod quality;
 mod random;
 mod restart;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region, frame::AggregatorControl};
-use quorate_quorum::{Timeline, Verdict, VerdictChange};
+use quorate_quorum::{PagingEvent, Timeline, Verdict, VerdictChange};
 
 use super::{
     chance,
     effect::{Effect, Now},
     standing::enter,
-    state::Core,
+    state::{Core, Watched},
 };
 use crate::{
     decide::{self, Decision, Sighting, Situation},
@@ -35,26 +35,14 @@ impl Core {
     pub(super) fn changed(&mut self, change: &VerdictChange, now: Now) {
         let Some(watched) = self.monitors.get(&change.monitor) else { return };
         *self.counts.verdict_changes.entry(change.to.name()).or_default() += 1;
-        let timeline = timeline(&change.timeline, now);
-        let sightings = self.sightings(change);
         let open = self.incidents.get(&change.monitor);
         let before = open.map(|tracked| tracked.incident.verdict.clone());
-        let decision = decide::decide(&Situation {
-            monitor: &watched.monitor,
-            channels: &self.config.channels,
-            open,
-            change,
-            sightings: &sightings,
-            timeline,
-            maintenance: self.maintenance.of(&change.monitor).map(|one| one.name.as_str()),
-            incident_id: &chance::id("inc_", now.wall),
-            at: now.wall,
-        });
+        let decision = self.decision(watched, change, now);
         tracing::info!(
             monitor = %change.monitor,
             from = change.from.map(Verdict::name),
             to = change.to.name(),
-            rule = decide::sentence(&change.rule),
+            rule = decide::reason(change),
             "verdict"
         );
         let since = now.wall_of(change.timeline.decided_at);
@@ -65,12 +53,42 @@ impl Core {
         self.canvas.touch(&change.monitor);
         if let Some(decision) = decision {
             let is_new = change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name());
-            if is_new && !decision.tracked.incident.held_for_maintenance {
+            if is_new && self.maintenance.of(&change.monitor).is_none() {
                 self.count_page(&change.timeline);
             }
             self.keep_evidence(change, &decision, now);
             self.decided(change.to.name(), decision, now);
         }
+        self.page(PagingEvent::Turned { monitor: change.monitor.clone(), to: change.to }, now);
+    }
+
+    /// Enough regions fail, and down is withheld: the monitor's incident says why.
+    pub(super) fn withheld(&mut self, change: &VerdictChange, now: Now) {
+        let Some(watched) = self.monitors.get(&change.monitor) else { return };
+        tracing::info!(monitor = %change.monitor, rule = decide::reason(change), "down is withheld");
+        if !self.incidents.contains_key(&change.monitor) {
+            return;
+        }
+        if let Some(decision) = self.decision(watched, change, now) {
+            self.decided(change.to.name(), decision, now);
+        }
+        self.canvas.touch(&change.monitor);
+    }
+
+    /// What follows from a change of verdict.
+    fn decision(&self, watched: &Watched, change: &VerdictChange, now: Now) -> Option<Decision> {
+        decide::decide(&Situation {
+            monitor: &watched.monitor,
+            // Who hears of it, paging decides; the end of an incident goes to whoever was told of it.
+            channels: &[],
+            open: self.incidents.get(&change.monitor),
+            change,
+            sightings: &self.sightings(change),
+            timeline: timeline(&change.timeline, now),
+            maintenance: self.maintenance.of(&change.monitor).map(|one| one.name.as_str()),
+            incident_id: &chance::id("inc_", now.wall),
+            at: now.wall,
+        })
     }
 
     /// Writes down what a decision was made from, in the same transaction.

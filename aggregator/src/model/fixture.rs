@@ -7,7 +7,7 @@ use super::{
     Alert, AlertEvent, Delivery, DeliveryState, EventKind, Incident, IncidentCause, IncidentTimeline,
     MonitorEvent, MonitorReference, Secret,
 };
-use crate::config::{Channel, ChannelKind, Monitor};
+use crate::config::{Channel, ChannelKind, Domains, Monitor};
 
 /// A channel from its id and what it asks for: `x`, `x:p` for partial, `x:o` for the operator's, `x:po` for both.
 pub(crate) fn channel(text: &str) -> Channel {
@@ -36,7 +36,9 @@ pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        domains: Domains::default(),
         restart_budget: Micros::from_secs(30),
+        depends_on: vec![],
         certificate_warning: Micros::from_secs(14 * 86_400),
         certificate_degraded: Micros::from_secs(3 * 86_400),
         latency: None,
@@ -68,6 +70,9 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         maintenance: None,
         held_for_maintenance: false,
         timeline: IncidentTimeline::default(),
+        held_by: vec![],
+        group: None,
+        flapping: false,
     }
 }
 

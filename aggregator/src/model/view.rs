@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::{AgentKey, AgentName, Micros, MonitorId, Region, WallMicros, outcome::TlsFacts};
 use quorate_quorum::{
-    Verdict, Vote,
+    Contradiction, Verdict, Vote,
     quality::{LatencySla, Quantiles},
 };
 
@@ -54,6 +54,10 @@ pub struct MonitorView {
     pub quorum: String,
     /// Whether the server's certificate is verified.
     pub verify_tls: bool,
+    /// The monitors that it depends on and that hold its page.
+    pub held_by: Vec<MonitorId>,
+    /// Whether it flaps, so that it is not paged for each time.
+    pub flapping: bool,
     /// Every configured region, in order.
     pub regions: Vec<RegionView>,
     /// Why it is degraded, where it is; empty too where its verdict is worse than that.
@@ -157,6 +161,21 @@ pub struct AgentView {
     pub health: Option<quorate_proto::frame::Health>,
     /// When it joined.
     pub enrolled_at: WallMicros,
+    /// How it contradicts the other regions, where its votes do not count because of that.
+    pub outlier: Option<OutlierView>,
+}
+
+/// How an agent contradicts the other regions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutlierView {
+    /// In which way.
+    pub contradiction: Contradiction,
+    /// Since when its votes do not count.
+    pub since: WallMicros,
+    /// Unrelated targets on which it contradicted the others when that was found.
+    pub disagreements: u32,
+    /// Unrelated targets on which it was compared with them.
+    pub compared: u32,
 }
 
 /// Whether the store can be written.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_proto::{Doubt, DoubtReport, Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
 use quorate_quorum::{
-    Abstention, Verdict, Vote,
+    Abstention, Contradiction, Verdict, Vote,
     quality::{LatencySla, Quantiles},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     model::{
         AgentView, CanaryView, Counts, DegradedReason, EventKind, Incident, IncidentCause, IncidentTimeline,
         MonitorEvent, MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot,
-        StorageState,
+        StorageState, view::OutlierView,
     },
 };
 
@@ -165,6 +165,8 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         interval: Micros::from_secs(10),
         quorum: "4 of 5 regions for 11s".into(),
         verify_tls: true,
+        held_by: vec![],
+        flapping: false,
         regions: regions.collect(),
         degraded: Vec::new(),
         round_trips: (verdict == Verdict::Up).then(|| trips(50, 112.0)),
@@ -251,6 +253,8 @@ fn single(id: &str, name: &str) -> MonitorView {
         interval: Micros::from_secs(30),
         quorum: "the only region, three times over 30s".into(),
         verify_tls: false,
+        held_by: vec![],
+        flapping: false,
         regions: vec![region],
         degraded: Vec::new(),
         round_trips: None,
@@ -304,6 +308,9 @@ fn down(failing: &[&str]) -> Incident {
             decided_at: Some(ago(192.3)),
             sent_at: Some(ago(192.0)),
         },
+        held_by: vec![],
+        group: None,
+        flapping: false,
     }
 }
 
@@ -371,6 +378,12 @@ fn agent(region: &str) -> AgentView {
         last_seen_at: Some(ago(if connected { 2.0 } else { 700.0 })),
         health: connected.then_some(health),
         enrolled_at: ago(1e6),
+        outlier: (region == "ap-south").then(|| OutlierView {
+            contradiction: Contradiction::FailsAlone,
+            since: ago(400.0),
+            disagreements: 12,
+            compared: 14,
+        }),
     }
 }
 

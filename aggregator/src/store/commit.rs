@@ -13,7 +13,7 @@ use quorate_quorum::{
 };
 
 use crate::model::{
-    AgentRecord, Delivery, Evidence, JoinToken, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
+    AgentRecord, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
 };
 
 /// One transaction: all of it is on disk afterwards, or nothing.
@@ -159,8 +159,13 @@ pub enum Change {
         /// When it was made.
         created_at: WallMicros,
     },
-    /// What a decision about an incident was made from.
-    Evidence(Box<Evidence>),
+    /// What paging keeps of one thing.
+    Paging {
+        /// Which thing.
+        key: String,
+        /// What; none: nothing any more.
+        kept: Option<Box<Kept>>,
+    },
     /// How well a monitor works, as far as a restart has to know.
     Quality {
         /// Which monitor.
@@ -168,6 +173,8 @@ pub enum Change {
         /// All of it.
         kept: Box<QualityKept>,
     },
+    /// What a decision about an incident was made from.
+    Evidence(Box<Evidence>),
 }
 
 /// The form in which a monitor is given to agents, and since when.

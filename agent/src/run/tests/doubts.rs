@@ -31,7 +31,7 @@ async fn what_times_out_while_the_loop_stands_still_does_not_count() {
     // Its handshake is sent before the loop stands still.
     let started = clock::tick();
     world.work(|_| clock::tick().since(started) >= Micros::from_millis(200)).await;
-    thread::sleep(Duration::from_millis(1_500));
+    thread::sleep(Duration::from_millis(2_500));
     world.until(|results| !results.is_empty()).await;
     let failure = world.results[0].failure().unwrap();
     assert_eq!(failure.kind, FailureKind::AgentFault, "{}", failure.detail);

@@ -85,6 +85,7 @@ pub(super) fn config(monitors: Vec<Monitor>, channels: &[&str]) -> Config {
         channels: channels.iter().map(|text| fixture::channel(text)).collect(),
         monitors,
         maintenance: vec![],
+        paging: quorate_quorum::PagingSettings::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Degraded: who is told, what is shown, and what survives a restart.
 
 use quorate_proto::{
-    CheckResult, FailureKind, Micros, Outcome, Timings, WallMicros,
+    CheckResult, Doubt, DoubtReport, FailureKind, Micros, Outcome, Timings, WallMicros,
     canary::{Canary, CanaryEvent, CanaryMode},
     frame::Health,
     outcome::TlsFacts,
@@ -124,15 +124,9 @@ fn what_does_not_count() {
             drop(bench.batch(index, vec![CheckResult { kind, ..trip(4_000) }]));
         }
         let revision = bench.core.assignments.revision;
-        let health = Health {
-            revision,
-            doubts: vec![quorate_proto::DoubtReport {
-                doubt: quorate_proto::Doubt::EventLoopLate,
-                lasting: S(1),
-                detail: String::new(),
-            }],
-            ..Health::default()
-        };
+        let late = Doubt::EventLoopLate;
+        let doubts = vec![DoubtReport { doubt: late, lasting: S(1), detail: "by 3 s".to_owned() }];
+        let health = Health { revision, doubts, ..Health::default() };
         let (agent, connection) = (bench.key(0), bench.agents[0].connection);
         bench.tell(Intake::Health { agent, connection, health, received: bench.now.moment });
         drop(bench.batch(0, vec![trip(4_000)]));
