@@ -9,12 +9,14 @@ mod explain;
 mod export;
 mod init;
 mod log;
+mod maintenance;
 mod policy;
 mod presets;
 mod replay;
 mod serve;
 mod stop;
 mod up;
+mod uptime;
 mod verify;
 mod what_if;
 
@@ -75,6 +77,10 @@ enum Command {
     Replay(replay::Arguments),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
+    /// How much monitors were up, over a day to a quarter
+    Uptime(uptime::Arguments),
+    /// Start, list and end maintenance, in which nobody is paged
+    Maintenance(maintenance::Arguments),
     /// What is wrong with a WebSocket server, from here: a waterfall, the likely cause and the mend, conformance, a checklist
     Check(Box<check::Arguments>),
     /// Why an incident was decided as it was: in plain sentences, with a timeline
@@ -98,6 +104,8 @@ pub fn main() -> ExitCode {
         | Command::Policy(_)
         | Command::Replay(_)
         | Command::Agents(_)
+        | Command::Uptime(_)
+        | Command::Maintenance(_)
         | Command::Check(_)
         | Command::Explain(_)
         | Command::Export(_)
@@ -121,6 +129,8 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Policy(arguments) => policy::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
+        Command::Uptime(arguments) => on_one_core(uptime::run(arguments)),
+        Command::Maintenance(arguments) => on_one_core(maintenance::run(arguments)),
         Command::Check(arguments) => on_one_core(async { Ok(check::run(*arguments).await) }),
         Command::Explain(arguments) => on_one_core(explain::run(arguments)),
         Command::Export(arguments) => on_one_core(export::run(arguments)),
@@ -146,6 +156,22 @@ fn print(text: &str) -> Result<(), CliError> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Rows of cells in columns, two spaces apart; the last of each row is as long as it is.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths = Vec::<usize>::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]

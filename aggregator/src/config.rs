@@ -15,6 +15,7 @@ mod domains;
 mod endpoint;
 mod environment;
 mod fault;
+mod maintenance;
 mod matchers;
 mod monitors;
 mod nearest;
@@ -44,6 +45,7 @@ use toml::de::DeTable;
 pub use domains::Domains;
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
+pub use maintenance::{MaintenancePlan, MaintenanceTimes};
 pub(crate) use nearest::nearest;
 pub use server::REGION_LOCAL;
 
@@ -80,6 +82,8 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// Whom to tell, and when not.
     pub paging: PagingSettings,
+    /// When nobody is paged, in order of the file.
+    pub maintenance: Vec<MaintenancePlan>,
 }
 
 /// Where the aggregator listens and keeps its data.
@@ -229,5 +233,6 @@ fn read(root: &document::Section<'_>) -> Config {
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
     let paging = paging::settings(root);
-    Config { server, page, regions, local_regions, controls, channels, monitors, paging }
+    let maintenance = maintenance::maintenance(root, &monitors);
+    Config { server, page, regions, local_regions, controls, channels, monitors, paging, maintenance }
 }

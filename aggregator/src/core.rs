@@ -18,6 +18,7 @@ mod doubts;
 mod effect;
 mod enrol;
 mod ledger;
+mod maintenance;
 mod observe;
 mod outbox;
 mod outliers;

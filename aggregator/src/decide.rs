@@ -126,12 +126,24 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     Some(Decision { tracked, rule, announcements })
 }
 
+/// A maintenance is over and the incident is not: from then on it is as any other. Gives its verdict's name as well.
+pub fn release(open: &Tracked) -> (Decision, &'static str) {
+    let mut tracked = open.clone();
+    let incident = &mut tracked.incident;
+    incident.held_for_maintenance = false;
+    incident.timeline.sent_at = None;
+    let rule = format!("The maintenance is over, and the monitor is {}.", incident.verdict);
+    let verdict = Verdict::from_name(&incident.verdict).map_or("unobserved", Verdict::name);
+    (Decision { tracked, rule, announcements: Vec::new() }, verdict)
+}
+
 /// Ends an incident whose monitor is not configured any more: whoever got the opening would wait for ever.
 pub fn withdraw(open: &Tracked, at: WallMicros) -> Decision {
     let mut tracked = open.clone();
     let rule = "The monitor was removed from the configuration.".to_owned();
     tracked.incident.rule.clone_from(&rule);
     tracked.incident.resolved_at = Some(at);
+    tracked.incident.held_for_maintenance = false;
     tracked.incident.timeline.decided_at = Some(at);
     tracked.incident.timeline.sent_at = None;
     let announcements = resolved(&tracked);
@@ -179,6 +191,8 @@ fn open(situation: &Situation<'_>) -> Tracked {
             started_at: timeline.first_failure_at.unwrap_or(situation.at),
             resolved_at: None,
             regions: Vec::new(),
+            maintenance: None,
+            held_for_maintenance: false,
             timeline,
             held_by: Vec::new(),
             group: None,
@@ -194,6 +208,7 @@ fn resolve(situation: &Situation<'_>, open: &Tracked, rule: String) -> Decision 
     let incident = &mut tracked.incident;
     incident.rule.clone_from(&rule);
     incident.resolved_at = Some(situation.at);
+    incident.held_for_maintenance = false;
     incident.regions = evidence(situation);
     // The steps towards the outage stay: they are what one wants to read when it is over.
     incident.timeline =

@@ -591,6 +591,27 @@ pub const UPTIME_ROLLUPS_MAX: u32 = 31 * 24 * REGIONS_MAX as u32;
 /// Maintenance that the core remembers, the latest to end: what may be on, planned, or shown as just over.
 pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
 
+/// Spans of one monitor that an answer lists, the newest: more than anybody reads, and some 100 KiB.
+pub const UPTIME_SPANS_SHOWN_MAX: usize = 1_000;
+
+/// `[[maintenance]]` tables that a configuration may have.
+pub const MAINTENANCE_PLANS_MAX: usize = 200;
+
+/// The shortest maintenance: less is over before anybody has done anything.
+pub const MAINTENANCE_LASTS_MIN: Micros = Micros::from_secs(60);
+
+/// The longest maintenance: a monitor that is to be left alone for longer should be taken out.
+pub const MAINTENANCE_LASTS_MAX: Micros = Micros::from_secs(30 * 86_400);
+
+/// Maintenances that Statuspage's list shows, as it does of incidents.
+pub const MAINTENANCE_LISTED_MAX: usize = 50;
+
+/// Days that the status page shows of each monitor.
+pub const PAGE_DAYS: u64 = 90;
+
+/// How old those days may be: nobody sees half a minute of ninety days, and hundreds of monitors are read for it.
+pub const PAGE_DAYS_AGE_MAX: Duration = Duration::from_secs(30);
+
 // --- looking back
 
 /// Results of one monitor that are replayed at most: a month of ten regions at 15 s, and about 200 MB in memory.

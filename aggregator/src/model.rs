@@ -28,7 +28,7 @@ pub use event::{EventKind, MonitorEvent, Severity};
 pub use evidence::{DecisionRecord, Evidence, StoredUnit, UnitSpan};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
-pub use maintenance::{Maintenance, MaintenanceOrigin};
+pub use maintenance::{Maintenance, MaintenanceOrigin, MaintenanceWish};
 pub use paging::{AgentsAlert, AwayAgent, FlappingAlert, GroupAlert, GroupedMonitor, Kept, LosingMonitor};
 pub use said::{CertificateSaid, IdleSaid, Said};
 pub use secret::Secret;

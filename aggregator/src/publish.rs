@@ -6,12 +6,13 @@
 //! | `/incidents/{id}` | people: one incident explained, with its timeline | no |
 //! | `/status.json` | programs: the same in our words | no |
 //! | `/api/v2/{summary,status}.json` | programs that read Statuspage v2 | no |
+//! | `/api/v2/scheduled-maintenances{,/upcoming,/active}.json` | the same | no |
 //! | `/healthz`, `/readyz` | whatever started this process | no |
 //! | `/metrics` | Prometheus | yes |
 //! | `/api/v1/…` | operators: everything, with paging, and the enrolment of agents | yes |
 //!
 //! Reads never wait for the writer: handlers look at the latest [`Snapshot`] and ask the [`Reader`], which has
-//! connections of its own. Only adding and revoking an agent goes through the core, under a deadline.
+//! connections of its own. Only what an operator wants changed goes through the core, under a deadline.
 
 mod api;
 mod auth;
@@ -32,6 +33,7 @@ mod statuspage;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod uptime;
 mod view;
 mod words;
 
@@ -135,6 +137,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/status.json", get(status_json::serve))
         .route("/api/v2/summary.json", get(statuspage::summary))
         .route("/api/v2/status.json", get(statuspage::status))
+        .route("/api/v2/scheduled-maintenances.json", get(statuspage::maintenance::all))
+        .route("/api/v2/scheduled-maintenances/upcoming.json", get(statuspage::maintenance::upcoming))
+        .route("/api/v2/scheduled-maintenances/active.json", get(statuspage::maintenance::active))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
     let routes = public

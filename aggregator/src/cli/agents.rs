@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     CliError,
     api::{Api, ApiArguments, Method},
-    print,
+    columns, print,
 };
 
 /// Arguments of `quorate agents`.
@@ -82,7 +82,7 @@ async fn add(
 }
 
 async fn list(api: &Api, as_json: bool) -> Result<ExitCode, CliError> {
-    let agents = all(api).await?;
+    let agents = api.all("/api/v1/agents").await?;
     if as_json {
         print(&format!("{:#}\n", Value::Array(agents)))?;
     } else if agents.is_empty() {
@@ -93,40 +93,23 @@ async fn list(api: &Api, as_json: bool) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every agent, page by page.
-async fn all(api: &Api) -> Result<Vec<Value>, CliError> {
-    let mut agents = Vec::new();
-    let mut path = "/api/v1/agents?limit=500".to_owned();
-    loop {
-        let page = api.ask(Method::GET, &path, None).await?;
-        agents.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().cloned());
-        let Some(next) = page.get("next").and_then(Value::as_str) else { return Ok(agents) };
-        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-        path = format!("/api/v1/agents?limit=500&before={next}");
-    }
-}
-
 fn table(agents: &[Value]) -> String {
     let row = |agent: &Value| {
         let text = |key: &str| agent.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
         let labels = agent.get("labels").and_then(Value::as_object).into_iter().flatten();
         let labels: Vec<String> =
             labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-        [text("name"), text("region"), state(agent), text("last_seen_at"), text("software"), labels.join(" ")]
+        vec![
+            text("name"),
+            text("region"),
+            state(agent),
+            text("last_seen_at"),
+            text("software"),
+            labels.join(" "),
+        ]
     };
-    let head = ["NAME", "REGION", "STATE", "LAST SEEN", "SOFTWARE", "LABELS"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(agents.iter().map(row)).collect();
-    let mut widths = [0; 6];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect::<String>() + &reasons(agents)
+    let head = ["NAME", "REGION", "STATE", "LAST SEEN", "SOFTWARE", "LABELS"].map(str::to_owned).to_vec();
+    columns(&std::iter::once(head).chain(agents.iter().map(row)).collect::<Vec<_>>()) + &reasons(agents)
 }
 
 /// How an agent stands, in a word; one that doubts itself has no vote, and the reasons stand below the table.

@@ -195,6 +195,22 @@ impl Api {
         }
     }
 
+    /// Every row of a list, page by page.
+    ///
+    /// # Errors
+    /// As [`Api::ask`].
+    pub(super) async fn all(&self, list: &str) -> Result<Vec<Value>, ApiError> {
+        let mut rows = Vec::new();
+        let mut path = format!("{list}?limit={}", limits::PAGE_ROWS_MAX);
+        loop {
+            let page = self.ask(Method::GET, &path, None).await?;
+            rows.extend(page.get("items").and_then(Value::as_array).into_iter().flatten().cloned());
+            let Some(next) = page.get("next").and_then(Value::as_str) else { return Ok(rows) };
+            let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            path = format!("{list}?limit={}&before={next}", limits::PAGE_ROWS_MAX);
+        }
+    }
+
     fn name(&self) -> String {
         self.server.as_str().trim_end_matches('/').to_owned()
     }

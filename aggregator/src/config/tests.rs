@@ -9,6 +9,8 @@ use super::*;
 
 /// What agents look at to see whether they are the fault themselves.
 mod controls;
+/// When nobody is paged.
+mod maintenance;
 /// Whom to tell, and when not.
 mod paging;
 /// From when on a monitor does not work well.

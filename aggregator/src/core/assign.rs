@@ -65,6 +65,7 @@ impl Core {
         let gone = self.remove_monitors(&wanted, now);
         self.revise(gone, now);
         self.take_up_monitors(now);
+        self.maintenance.touch();
         self.canvas.reset();
         self.ledger.hurry();
         self.assign_all(now);

@@ -11,7 +11,7 @@ use quorate_quorum::Moment;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    model::{AdminError, AgentRecord, Dispatch, Intake, Push, Roster, Snapshot},
+    model::{AdminError, AgentRecord, Dispatch, Intake, Maintenance, Push, Roster, Snapshot},
     store::{Commit, CommitError},
 };
 
@@ -61,6 +61,8 @@ pub(super) enum Effect {
     Added(oneshot::Sender<Result<JoinString, AdminError>>, Result<JoinString, AdminError>),
     /// Answer an operator who revoked an agent.
     Revoked(oneshot::Sender<Result<AgentRecord, AdminError>>, Result<AgentRecord, AdminError>),
+    /// Answer an operator who started or ended a maintenance.
+    Maintained(oneshot::Sender<Result<Maintenance, AdminError>>, Result<Maintenance, AdminError>),
 }
 
 /// Assignments on their way to a connection.

@@ -137,6 +137,8 @@ impl Core {
                 }
             }
             Admin::RevokeAgent { name, reply } => self.revoke(&name, reply, now),
+            Admin::StartMaintenance { wish, reply } => self.start_maintenance(*wish, reply, now),
+            Admin::EndMaintenance { id, reply } => self.end_maintenance(&id, reply, now),
         }
     }
 

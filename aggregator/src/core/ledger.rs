@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 pub(super) use self::changes::Changes;
 use crate::{
     limits,
-    model::{AdminError, AgentRecord},
+    model::{AdminError, AgentRecord, Maintenance},
     store::{Change, Commit, CommitError, UnitRows},
 };
 
@@ -84,6 +84,8 @@ pub(super) enum After {
     Added { join: JoinString, reply: oneshot::Sender<Result<JoinString, AdminError>> },
     /// The agent stays revoked.
     Revoked { record: AgentRecord, reply: oneshot::Sender<Result<AgentRecord, AdminError>> },
+    /// The maintenance is stored; in force it was before.
+    Maintained { maintenance: Maintenance, reply: oneshot::Sender<Result<Maintenance, AdminError>> },
 }
 
 /// A commit that ended.

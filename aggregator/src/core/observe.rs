@@ -62,7 +62,8 @@ impl Core {
         let mut facts = Vec::with_capacity(batch.results.len());
         for (index, result) in batch.results.iter().enumerate() {
             let ended = When::of_result(result, ticket, now);
-            facts.push(ended.facts());
+            let maintained = self.maintenance.covers(&result.monitor, ended.at);
+            facts.push(EntryFacts { maintained, ..ended.facts() });
             self.count(agent, result, ended.fresh.is_none());
             if let Some(ended) = ended.fresh {
                 let source = Source {
@@ -93,8 +94,11 @@ impl Core {
         // Whether it was late then is not remembered: only where its age is unknown it must have been.
         let facts = |when: When| EntryFacts { late: when.moment.is_none(), ..when.facts() };
         let when = |age, at| facts(When::of(age, at, ticket, now));
-        let results =
-            batch.results.iter().map(|one| facts(When::of_result(one, ticket, now))).collect::<Vec<_>>();
+        let results = batch.results.iter().map(|one| {
+            let facts = facts(When::of_result(one, ticket, now));
+            EntryFacts { maintained: self.maintenance.covers(&one.monitor, facts.at), ..facts }
+        });
+        let results = results.collect::<Vec<_>>();
         BatchFacts {
             mending: self.mending(unit, batch, &results),
             results,

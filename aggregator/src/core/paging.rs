@@ -49,12 +49,19 @@ impl Core {
         }
     }
 
-    fn tell_of(&mut self, monitor: &MonitorId, reach: Reach, now: Now) {
+    /// Tells of an incident. In a maintenance it is held, and told at its end where it still stands by then.
+    pub(super) fn tell_of(&mut self, monitor: &MonitorId, reach: Reach, now: Now) {
         let Some(watched) = self.monitors.get(monitor) else { return };
         let Some(mut tracked) = self.incidents.get(monitor).cloned() else { return };
         if reach == Reach::All {
             tracked.incident.held_by.clear();
         }
+        if let Some(maintenance) = self.maintenance.of(monitor) {
+            tracked.incident.maintenance = Some(maintenance.name.clone());
+            tracked.incident.held_for_maintenance = true;
+            return self.track(tracked, now);
+        }
+        tracked.incident.held_for_maintenance = false;
         let announcements = paging::tell(&mut tracked, &watched.monitor, &self.config.channels, reach);
         self.track(tracked, now);
         self.canvas.touch(monitor);
@@ -145,9 +152,12 @@ impl Core {
         self.announce_to(AlertEvent::AgentsBack(Box::new(alert)), channels, now);
     }
 
-    /// The channels that hear of any of these monitors.
+    /// The channels that hear of any of these monitors; of one in maintenance none does.
     fn listeners<'a>(&self, monitors: impl IntoIterator<Item = &'a MonitorId>) -> BTreeSet<ChannelId> {
-        let watched = monitors.into_iter().filter_map(|monitor| self.monitors.get(monitor));
+        let watched = monitors.into_iter().filter_map(|monitor| {
+            let is_maintained = self.maintenance.of(monitor).is_some();
+            self.monitors.get(monitor).filter(|_| !is_maintained)
+        });
         let named = watched.flat_map(|watched| &watched.monitor.channels).collect::<BTreeSet<_>>();
         let there = self.config.channels.iter().map(|channel| &channel.id);
         there.filter(|channel| named.contains(channel)).cloned().collect()

@@ -115,6 +115,7 @@ impl Core {
             monitors: monitors.filter_map(|one| self.canvas.views.get(&one.spec.id).cloned()).collect(),
             agents,
             incidents_open: self.canvas.incidents.clone(),
+            maintenance: self.maintenance.list(),
             storage: self.storage_state(),
             counts,
         }
@@ -125,8 +126,9 @@ impl Core {
         let count = self.monitors.len().div_ceil(limits::PICTURE_ROUNDS);
         let after = self.canvas.round.take();
         let rest = self.monitors.keys().filter(|id| after.as_ref().is_none_or(|after| *id > after));
-        let next = rest.take(count).cloned().collect::<Vec<_>>();
-        self.canvas.round = next.last().filter(|_| next.len() == count).cloned();
+        // Round and round, so that few monitors are looked at every time and not every other.
+        let next = rest.chain(self.monitors.keys()).take(count).cloned().collect::<Vec<_>>();
+        self.canvas.round = next.last().cloned();
         next
     }
 
@@ -171,6 +173,7 @@ impl Core {
             verdict: state.as_ref().and_then(|state| state.verdict),
             since: now.wall_of(state.as_ref().map_or(now.moment, |state| state.since)),
             suspect: state.as_ref().is_some_and(|state| state.suspect),
+            maintenance: self.maintenance.of(&monitor.spec.id).cloned(),
             interval: monitor.spec.interval,
             quorum: watched.policy.describe(),
             verify_tls: monitor.spec.verify_tls,

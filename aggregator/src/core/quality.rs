@@ -120,10 +120,12 @@ impl Core {
         let Some(watched) = self.monitors.get_mut(monitor) else { return };
         tracing::info!(%monitor, kind = reason.kind, summary = reason.summary, "degraded");
         let news = events::degraded(&reason);
+        // While it is maintained it is written down and told to nobody.
+        let is_maintained = self.maintenance.of(monitor).is_some();
         let announcement = quality::began(
             &mut watched.quality,
             &watched.monitor,
-            &self.config.channels,
+            if is_maintained { &[] } else { &self.config.channels },
             reason,
             seen.as_ref(),
             || chance::id("deg_", now.wall),

@@ -125,6 +125,7 @@ impl Shell {
                 Effect::Joined(reply, answer) => drop(reply.send(answer)),
                 Effect::Added(reply, answer) => drop(reply.send(answer)),
                 Effect::Revoked(reply, answer) => drop(reply.send(answer)),
+                Effect::Maintained(reply, answer) => drop(reply.send(answer)),
             }
         }
     }

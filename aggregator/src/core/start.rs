@@ -10,6 +10,7 @@ use super::{
     effect::{Effect, Now},
     enrol::Enrolment,
     ledger::Ledger,
+    maintenance::MaintenanceDesk,
     outbox::Outbox,
     picture::Canvas,
     state::{Agent, Core, Remembered},
@@ -65,6 +66,7 @@ impl Core {
         }
         core.applied_at = now.moment;
         core.enrol_all(now);
+        core.maintenance.settling_since = Some(now.moment);
         core.configure(config, now);
         core.begin_paging(now);
         core.on_time(now);
@@ -123,6 +125,7 @@ impl Core {
                 .collect(),
             restored: recovered.verdicts,
             remembered: Remembered { said: recovered.said, tls: recovered.tls, quality: recovered.quality },
+            maintenance: MaintenanceDesk::restored(recovered.maintenance, recovered.ran_until),
             outbox: Outbox {
                 next: recovered.delivery_next,
                 pending: recovered.deliveries_pending.into_iter().map(|row| (row.id, row)).collect(),

@@ -19,6 +19,7 @@ use super::{
     effect::{Effect, Input, Now},
     enrol::Enrolment,
     ledger::Ledger,
+    maintenance::MaintenanceDesk,
     outbox::Outbox,
     picture::Canvas,
     standing::Standing,
@@ -54,6 +55,7 @@ pub(super) struct Core {
     pub(super) restored: BTreeMap<MonitorId, StoredVerdict>,
     /// What was said, and what TLS agreed on, before the start, until the monitor is taken up.
     pub(super) remembered: Remembered,
+    pub(super) maintenance: MaintenanceDesk,
     pub(super) outbox: Outbox,
     pub(super) paging: Paging,
     /// Who was told of each group, and of each monitor that flaps, by the key under which the store keeps it.
@@ -151,6 +153,7 @@ impl Core {
                 "stood still; verdicts are held until agents are heard"
             );
             self.was_away(now.wall.before(stood_still), now);
+            self.maintenance.settling_since = Some(now.moment);
             self.feed(Event::Paused, now);
         }
         match input {
@@ -239,6 +242,7 @@ impl Core {
         }
         self.expire_parked(now);
         self.watch_storage(now);
+        self.maintain(now);
         self.pulse(now);
         self.submit(now);
         self.paint(now);

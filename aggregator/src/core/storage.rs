@@ -115,6 +115,9 @@ impl Core {
                 self.effects.push(Effect::Added(reply, Ok(join)));
             }
             After::Revoked { record, reply } => self.effects.push(Effect::Revoked(reply, Ok(record))),
+            After::Maintained { maintenance, reply } => {
+                self.effects.push(Effect::Maintained(reply, Ok(maintenance)));
+            }
         }
     }
 
@@ -134,6 +137,10 @@ impl Core {
             }
             After::Revoked { reply, .. } => {
                 self.effects.push(Effect::Revoked(reply, Err(AdminError::Storage)));
+            }
+            // It is in force, and written as soon as the store can be.
+            After::Maintained { maintenance, reply } => {
+                self.effects.push(Effect::Maintained(reply, Ok(maintenance)));
             }
         }
     }

@@ -52,7 +52,8 @@ impl Core {
         self.turn(&change.monitor, Some(change.to), since, now);
         self.canvas.touch(&change.monitor);
         if let Some(decision) = decision {
-            if change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name()) {
+            let is_new = change.to == Verdict::Down && before.as_deref() != Some(Verdict::Down.name());
+            if is_new && self.maintenance.of(&change.monitor).is_none() {
                 self.count_page(&change.timeline);
             }
             self.keep_evidence(change, &decision, now);
@@ -110,7 +111,7 @@ impl Core {
         self.decided("removed", decision, now);
     }
 
-    fn decided(&mut self, verdict: &'static str, decision: Decision, now: Now) {
+    pub(super) fn decided(&mut self, verdict: &'static str, decision: Decision, now: Now) {
         let Decision { tracked, rule, announcements } = decision;
         let monitor = tracked.incident.monitor.id.clone();
         let incident = tracked.incident.id.clone();

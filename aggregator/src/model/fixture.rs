@@ -67,6 +67,8 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         started_at: WallMicros(1_000_000),
         resolved_at: None,
         regions: vec![],
+        maintenance: None,
+        held_for_maintenance: false,
         timeline: IncidentTimeline::default(),
         held_by: vec![],
         group: None,

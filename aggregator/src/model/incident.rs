@@ -30,6 +30,12 @@ pub struct Incident {
     pub resolved_at: Option<WallMicros>,
     /// Every configured region's vote at the latest decision.
     pub regions: Vec<RegionEvidence>,
+    /// The maintenance in which it was last decided on, if any.
+    #[serde(default)]
+    pub maintenance: Option<String>,
+    /// Whether the latest of it is kept from channels until the maintenance is over.
+    #[serde(default)]
+    pub held_for_maintenance: bool,
     /// When each step of the latest decision happened.
     pub timeline: IncidentTimeline,
     /// The monitors that it depends on and that are down: while they are, it is not told. Empty where none holds it, and

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use quorate_proto::{
-    AgentKey, AgentName, Micros, Region,
+    AgentKey, AgentName, Micros, MonitorId, Region,
     frame::{AckVerdict, AggregatorControl, CloseCode, Health, Hello, JoinReply, JoinRequest},
     join::JoinString,
     verify::Authentic,
@@ -11,7 +11,7 @@ use quorate_proto::{
 use quorate_quorum::Moment;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AgentRecord, ChannelId, DeliveryState};
+use super::{AgentRecord, ChannelId, DeliveryState, Maintenance, MaintenanceWish};
 use crate::config::Config;
 
 /// One thing that the core is told. Every variant that wants an answer carries the way for it.
@@ -125,6 +125,20 @@ pub enum Admin {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<AgentRecord, AdminError>>,
     },
+    /// Start or plan a maintenance.
+    StartMaintenance {
+        /// What is wanted.
+        wish: Box<MaintenanceWish>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Maintenance, AdminError>>,
+    },
+    /// End a maintenance before its time, or take back a planned one.
+    EndMaintenance {
+        /// Its id.
+        id: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Maintenance, AdminError>>,
+    },
 }
 
 /// Why an operator's wish was not granted. The text is for the operator.
@@ -144,6 +158,17 @@ pub enum AdminError {
         /// The configured ones, comma-separated.
         known: String,
     },
+    /// No such monitor is configured.
+    #[error("no monitor {0} is configured")]
+    NoSuchMonitor(MonitorId),
+    /// No maintenance of that id is on or planned by hand.
+    #[error(
+        "no maintenance {0} is on or planned by hand; what is planned in the configuration is taken out there"
+    )]
+    NoSuchMaintenance(String),
+    /// There is too much of it.
+    #[error("{0} maintenances are on or planned already; end some first")]
+    TooMuchMaintenance(usize),
     /// The store cannot be written at present.
     #[error("the store cannot be written at present; see the log")]
     Storage,

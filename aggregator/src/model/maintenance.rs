@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate_proto::{MonitorId, WallMicros};
+use quorate_proto::{Micros, MonitorId, WallMicros};
 use quorate_quorum::uptime::Stretch;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ pub struct Maintenance {
     pub until: WallMicros,
     /// Who wanted it.
     pub origin: MaintenanceOrigin,
+    /// Whether it was ended before its time, or taken back.
+    pub ended_early: bool,
 }
 
 /// Who wanted a maintenance.
@@ -38,6 +40,21 @@ pub enum MaintenanceOrigin {
     Configured,
     /// An operator started it.
     Operator,
+}
+
+/// What an operator wants of a new maintenance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaintenanceWish {
+    /// What people are to call it.
+    pub name: String,
+    /// What it is for; may be empty.
+    pub reason: String,
+    /// The monitors; none: all.
+    pub monitors: Option<BTreeSet<MonitorId>>,
+    /// When it begins; none: now.
+    pub from: Option<WallMicros>,
+    /// How long it lasts.
+    pub lasts: Micros,
 }
 
 impl Maintenance {

@@ -8,7 +8,7 @@ use quorate_quorum::{
     quality::{LatencySla, Quantiles},
 };
 
-use super::{DegradedReason, Incident};
+use super::{DegradedReason, Incident, Maintenance};
 
 /// A picture of the present. Replaced as a whole, at most five times a second.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub agents: Vec<AgentView>,
     /// Incidents that are not resolved, newest first.
     pub incidents_open: Vec<Arc<Incident>>,
+    /// Maintenance that is on, planned, or over not long ago, the earliest first.
+    pub maintenance: Arc<[Maintenance]>,
     /// Whether the store can be written.
     pub storage: StorageState,
     /// Counts since the start, for `/metrics`.
@@ -44,6 +46,8 @@ pub struct MonitorView {
     pub since: WallMicros,
     /// Whether a failure is being confirmed.
     pub suspect: bool,
+    /// The maintenance that it is in: nobody is paged, whatever the verdict.
+    pub maintenance: Option<Maintenance>,
     /// From one scheduled check to the next.
     pub interval: Micros,
     /// How the quorum is set, in words, such as `4 of 5 regions for 11s`.

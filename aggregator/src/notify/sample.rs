@@ -63,6 +63,8 @@ pub(super) fn incident(id: &str) -> Incident {
             region("af-south", "fail", Some("unreachable: No route to host (os error 113)")),
             region("sa-east", "abstain", Some("no_result")),
         ],
+        maintenance: None,
+        held_for_maintenance: false,
         timeline: IncidentTimeline {
             first_failure_at: Some(FAILED_AT),
             suspected_at: Some(wall(0.1)),

@@ -7,7 +7,9 @@ mod agents;
 mod events;
 mod incidents;
 mod keys;
+mod maintenance;
 mod monitors;
+mod uptime;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/monitors/{id}/results", get(monitors::results))
         .route("/api/v1/monitors/{id}/canaries", get(monitors::canaries))
         .route("/api/v1/monitors/{id}/idle-timeouts", get(monitors::idle_timeouts))
+        .route("/api/v1/monitors/{id}/uptime", get(uptime::one))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
@@ -38,6 +41,8 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .route("/api/v1/keys", get(keys::list))
         .route("/api/v1/agents", get(agents::list).post(agents::add))
         .route("/api/v1/agents/{name}", delete(agents::revoke))
+        .route("/api/v1/maintenance", get(maintenance::list).post(maintenance::start))
+        .route("/api/v1/maintenance/{id}", delete(maintenance::end))
         .route("/api/v1/deliveries", get(deliveries))
 }
 

@@ -85,9 +85,12 @@ impl Error {
             Self::Body(_) => (StatusCode::BAD_REQUEST, "bad_body"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::NotFound(_) | Self::Admin(AdminError::NoSuchAgent(_)) => {
+            Self::NotFound(_)
+            | Self::Admin(AdminError::NoSuchAgent(_) | AdminError::NoSuchMaintenance(_)) => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
+            Self::Admin(AdminError::NoSuchMonitor(_)) => (StatusCode::BAD_REQUEST, "unknown_monitor"),
+            Self::Admin(AdminError::TooMuchMaintenance(_)) => (StatusCode::CONFLICT, "too_much"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Admin(AdminError::NameTaken(_)) => (StatusCode::CONFLICT, "name_taken"),
             Self::Admin(AdminError::NoSuchRegion { .. }) => (StatusCode::BAD_REQUEST, "unknown_region"),

@@ -6,6 +6,7 @@
 
 mod canaries;
 mod quality;
+pub(super) mod uptime;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,7 +28,11 @@ use crate::model::{
 
 /// Answers `GET /metrics`.
 pub(super) async fn serve(State(shared): State<Arc<Shared>>) -> Response {
-    let mut families = families(&shared.snapshot());
+    let snapshot = shared.snapshot();
+    let mut families = families(&snapshot);
+    if let Some(past) = shared.recent.get(&shared.sources.reader, &snapshot).await {
+        merge(&mut families, uptime::uptime(&past.days));
+    }
     merge(&mut families, (shared.sources.further_metrics)());
     ([(header::CONTENT_TYPE, exposition::MEDIA_TYPE)], text(&families)).into_response()
 }
@@ -56,6 +61,8 @@ pub(super) fn merge(families: &mut Vec<Family>, further: Vec<Family>) {
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut families = present(snapshot);
     families.extend(monitors(&snapshot.monitors));
+    families.extend(uptime::maintenance(&snapshot.monitors));
+    families.extend(uptime::uptime(&BTreeMap::new()));
     families.extend(canaries::canaries(&snapshot.monitors));
     families.extend(canaries::certificates(&snapshot.monitors));
     families.extend(quality::quality(&snapshot.monitors));

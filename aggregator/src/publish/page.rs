@@ -4,6 +4,7 @@
 //! This file answers and lays the page out; `page/monitor.rs` and `page/incident.rs` make its parts. They turn the
 //! picture into texts, and the templates only place them, escaping every one.
 
+mod days;
 mod event;
 mod held;
 mod incident;
@@ -28,6 +29,7 @@ use super::{
     document::{Document, short_hash},
     error::Error,
     picture::{self, Picture},
+    recent::Days,
     tally::{self, Tally},
     words::{self, When},
 };
@@ -121,7 +123,7 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
     let tally = Tally::of(snapshot);
     let is_degraded = tally.worst() == Verdict::Up && tally.degraded > 0;
     let shown = if is_degraded { Verdict::Partial } else { tally.worst() };
-    let state = shown.name();
+    let state = if tally.is_maintained() { tally.state() } else { shown.name() };
     let is_starting = !picture::is_made(snapshot);
     let open = &snapshot.incidents_open;
     let resolved = picture.past.iter().flat_map(|past| &past.incidents);
@@ -146,7 +148,7 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
         incidents_further: open.len().saturating_sub(limits::PAGE_INCIDENTS_MAX),
         monitors: in_order(snapshot)
             .take(limits::PAGE_MONITORS_MAX)
-            .map(|monitor| MonitorCard::of(monitor, snapshot.at))
+            .map(|monitor| MonitorCard::of(monitor, days(picture, monitor), snapshot.at))
             .collect(),
         monitors_further: snapshot.monitors.len().saturating_sub(limits::PAGE_MONITORS_MAX),
         resolved: resolved.map(|incident| ResolvedIncident::of(incident, snapshot.at)).collect(),
@@ -157,10 +159,16 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
     }
 }
 
+/// The last 90 days of a monitor, where they are known.
+fn days<'a>(picture: &'a Picture, monitor: &MonitorView) -> Option<&'a Days> {
+    picture.past.as_ref()?.days.get(&monitor.id)
+}
+
 /// Monitors in trouble first, and otherwise as the operator ordered them.
 fn in_order(snapshot: &Snapshot) -> impl Iterator<Item = &MonitorView> {
     let mut monitors: Vec<&MonitorView> = snapshot.monitors.iter().map(Arc::as_ref).collect();
     monitors.sort_by_key(|monitor| match tally::verdict(monitor) {
+        _ if monitor.maintenance.is_some() => 3,
         Verdict::Down => 0,
         Verdict::Partial => 1,
         Verdict::Unobserved => 2,

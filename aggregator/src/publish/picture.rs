@@ -31,6 +31,9 @@ pub(super) struct Pictures {
     pub(super) status_json: Rendering,
     pub(super) statuspage_summary: Rendering,
     pub(super) statuspage_status: Rendering,
+    pub(super) statuspage_maintenance: Rendering,
+    pub(super) statuspage_upcoming: Rendering,
+    pub(super) statuspage_active: Rendering,
 }
 
 /// The latest rendering of one document.

@@ -72,6 +72,7 @@ pub(super) fn snapshot() -> Snapshot {
             Arc::new(down(&["ap-south", "eu-central", "eu-west", "us-east"])),
             Arc::new(partial()),
         ],
+        maintenance: Arc::default(),
         storage: StorageState::Failing("database or disk is full".into()),
         counts: counts(),
     }
@@ -160,6 +161,7 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         verdict: Some(verdict),
         since: ago(seconds),
         suspect: false,
+        maintenance: None,
         interval: Micros::from_secs(10),
         quorum: "4 of 5 regions for 11s".into(),
         verify_tls: true,
@@ -247,6 +249,7 @@ fn single(id: &str, name: &str) -> MonitorView {
         verdict: Some(Verdict::Unobserved),
         since: ago(9.0),
         suspect: false,
+        maintenance: None,
         interval: Micros::from_secs(30),
         quorum: "the only region, three times over 30s".into(),
         verify_tls: false,
@@ -296,6 +299,8 @@ fn down(failing: &[&str]) -> Incident {
         started_at: ago(203.6),
         resolved_at: None,
         regions: REGIONS.iter().map(evidence).collect(),
+        maintenance: None,
+        held_for_maintenance: false,
         timeline: IncidentTimeline {
             first_failure_at: Some(ago(203.6)),
             suspected_at: Some(ago(203.5)),

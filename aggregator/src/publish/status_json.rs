@@ -18,7 +18,7 @@ const CACHE: &str = "public, max-age=1";
 
 #[derive(Serialize)]
 struct StatusJson<'a> {
-    /// The worst verdict of all monitors.
+    /// The worst verdict of all monitors that are not maintained; `maintenance` where all are.
     status: &'static str,
     /// When this picture was made.
     #[serde(with = "rfc3339")]
@@ -42,6 +42,7 @@ struct PublicIncident<'a> {
     #[serde(with = "rfc3339::option")]
     resolved_at: Option<WallMicros>,
     regions: Vec<PublicEvidence<'a>>,
+    maintenance: Option<&'a str>,
     timeline: IncidentTimeline,
 }
 
@@ -63,7 +64,7 @@ pub(super) async fn serve(State(shared): State<Arc<Shared>>, headers: HeaderMap)
 /// Renders the document.
 pub(super) fn render(snapshot: &Snapshot) -> Result<Document, Error> {
     let status = StatusJson {
-        status: Tally::of(snapshot).worst().name(),
+        status: Tally::of(snapshot).state(),
         updated_at: snapshot.at,
         monitors: snapshot.monitors.iter().map(|monitor| PublicMonitor::of(monitor)).collect(),
         incidents: snapshot.incidents_open.iter().map(|incident| PublicIncident::of(incident)).collect(),
@@ -85,6 +86,7 @@ impl<'a> PublicIncident<'a> {
             started_at: incident.started_at,
             resolved_at: incident.resolved_at,
             regions: incident.regions.iter().map(PublicEvidence::of).collect(),
+            maintenance: incident.maintenance.as_deref(),
             timeline: incident.timeline,
         }
     }

@@ -6,6 +6,8 @@
 //! `updated_at` is the moment of the latest change and not that of the rendering, so that a poll between changes gets
 //! 304.
 
+pub(super) mod maintenance;
+
 use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
@@ -13,6 +15,7 @@ use quorate_proto::WallMicros;
 use quorate_quorum::Verdict;
 use serde::Serialize;
 
+use self::maintenance::MaintenanceJson;
 use super::{
     Shared,
     document::{Document, short_hash},
@@ -31,7 +34,7 @@ struct Summary {
     page: PageJson,
     components: Vec<Component>,
     incidents: Vec<IncidentJson>,
-    scheduled_maintenances: [(); 0],
+    scheduled_maintenances: Vec<MaintenanceJson>,
     status: Status,
 }
 
@@ -140,17 +143,20 @@ fn picture(shared: &Shared) -> Picture {
 pub(super) fn render_summary(picture: &Picture, local_url: &str) -> Result<Document, Error> {
     let snapshot = &picture.snapshot;
     let page = PageJson::of(picture, local_url);
-    let components: Vec<Component> = (1..)
-        .zip(&snapshot.monitors)
-        .map(|(position, monitor)| Component::of(monitor, position, &page.id))
-        .collect();
+    let components = components(snapshot, &page.id);
     let incidents = snapshot
         .incidents_open
         .iter()
         .map(|incident| IncidentJson::of(incident, &components, &page))
         .collect();
     let status = Status::of(snapshot);
-    Document::public_json(&Summary { page, components, incidents, scheduled_maintenances: [], status }, CACHE)
+    let scheduled_maintenances = maintenance::of_summary(snapshot, &components, &page);
+    Document::public_json(&Summary { page, components, incidents, scheduled_maintenances, status }, CACHE)
+}
+
+fn components(snapshot: &Snapshot, page_id: &str) -> Vec<Component> {
+    let numbered = (1..).zip(&snapshot.monitors);
+    numbered.map(|(position, monitor)| Component::of(monitor, position, page_id)).collect()
 }
 
 /// Renders `status.json`.
@@ -180,6 +186,7 @@ impl Status {
     fn of(snapshot: &Snapshot) -> Self {
         let tally = Tally::of(snapshot);
         let indicator = match tally.worst() {
+            _ if tally.is_maintained() => "none",
             Verdict::Up if tally.degraded > 0 => "minor",
             Verdict::Up => "none",
             Verdict::Partial | Verdict::Unobserved => "minor",
@@ -187,9 +194,13 @@ impl Status {
             Verdict::Down => "major",
         };
         let description = match tally.worst() {
-            // The one sentence that readers look for.
-            Verdict::Up if tally.degraded == 0 => "All Systems Operational".to_owned(),
-            Verdict::Up | Verdict::Partial | Verdict::Unobserved | Verdict::Down => tally.headline(),
+            Verdict::Up if tally.degraded > 0 => tally.headline(),
+            // Readers know these two sentences.
+            Verdict::Up | Verdict::Unobserved if tally.maintenance > 0 && tally.unobserved == 0 => {
+                "Service Under Maintenance".to_owned()
+            }
+            Verdict::Up => "All Systems Operational".to_owned(),
+            Verdict::Partial | Verdict::Unobserved | Verdict::Down => tally.headline(),
         };
         Self { indicator, description }
     }
@@ -197,9 +208,10 @@ impl Status {
 
 impl Component {
     fn of(monitor: &MonitorView, position: usize, page_id: &str) -> Self {
-        let status = match tally::is_degraded(monitor) {
-            true => "degraded_performance",
-            false => component_status(tally::verdict(monitor).name()),
+        let status = match monitor.maintenance {
+            Some(_) => "under_maintenance",
+            None if tally::is_degraded(monitor) => "degraded_performance",
+            None => component_status(tally::verdict(monitor).name()),
         };
         // When a monitor was first configured is not known, so its creation is the start of its present state.
         let since = rfc3339::text(monitor.since);

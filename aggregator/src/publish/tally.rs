@@ -11,6 +11,8 @@ pub(super) struct Tally {
     pub(super) partial: usize,
     pub(super) down: usize,
     pub(super) unobserved: usize,
+    /// Those that are maintained, whatever their verdict: they are in no other count.
+    pub(super) maintenance: usize,
     /// Those of the unobserved that never had a verdict: the aggregator has just met them.
     pub(super) waiting: usize,
     /// Those of the up that do not work well.
@@ -22,9 +24,17 @@ pub(super) fn verdict(monitor: &MonitorView) -> Verdict {
     monitor.verdict.unwrap_or(Verdict::Unobserved)
 }
 
-/// Whether a monitor is up and does not work well. What only fails in some regions is worse than that.
+/// How a monitor is shown: `maintenance`, or its verdict's name.
+pub(super) fn state(monitor: &MonitorView) -> &'static str {
+    if monitor.maintenance.is_some() { MAINTENANCE } else { verdict(monitor).name() }
+}
+
+const MAINTENANCE: &str = "maintenance";
+
+/// Whether a monitor is up and does not work well. What only fails in some regions is worse than that, and of
+/// what is maintained nothing is said.
 pub(super) fn is_degraded(monitor: &MonitorView) -> bool {
-    verdict(monitor) == Verdict::Up && !monitor.degraded.is_empty()
+    verdict(monitor) == Verdict::Up && !monitor.degraded.is_empty() && monitor.maintenance.is_none()
 }
 
 impl Tally {
@@ -32,6 +42,10 @@ impl Tally {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let mut tally = Self::default();
         for monitor in &snapshot.monitors {
+            if monitor.maintenance.is_some() {
+                tally.maintenance += 1;
+                continue;
+            }
             let count = match verdict(monitor) {
                 Verdict::Up => &mut tally.up,
                 Verdict::Partial => &mut tally.partial,
@@ -46,7 +60,17 @@ impl Tally {
     }
 
     pub(super) fn total(self) -> usize {
-        self.up + self.partial + self.down + self.unobserved
+        self.up + self.partial + self.down + self.unobserved + self.maintenance
+    }
+
+    /// Whether all that is watched is maintained.
+    pub(super) fn is_maintained(self) -> bool {
+        self.maintenance > 0 && self.maintenance == self.total()
+    }
+
+    /// How the whole is shown: `maintenance` where all is maintained, or else the name of the worst verdict.
+    pub(super) fn state(self) -> &'static str {
+        if self.is_maintained() { MAINTENANCE } else { self.worst().name() }
     }
 
     /// The worst verdict. Nothing watched is nothing observed: never green.
@@ -65,12 +89,15 @@ impl Tally {
         if total == 0 {
             return "No endpoint is watched".to_owned();
         }
+        if self.is_maintained() {
+            return share(total, total, "is maintained", "are maintained");
+        }
         if self.waiting == total {
             return "Waiting for the first results".to_owned();
         }
         match self.worst() {
             Verdict::Up if self.degraded > 0 => share(self.degraded, total, "is degraded", "are degraded"),
-            Verdict::Up => share(total, total, "answers", "answer"),
+            Verdict::Up => share(self.up, total, "answers", "answer"),
             Verdict::Partial => share(self.partial, total, "fails in some regions", "fail in some regions"),
             Verdict::Down => share(self.down, total, "is down", "are down"),
             Verdict::Unobserved => share(self.unobserved, total, "is not observed", "are not observed"),
@@ -97,7 +124,12 @@ impl Tally {
             part(Verdict::Up, self.degraded, "is degraded", "are degraded"),
             self.well(worst),
         ];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let maintained = (self.maintenance > 0 && !self.is_maintained()).then(|| {
+            let verb = if self.maintenance == 1 { "is" } else { "are" };
+            format!("{} {verb} maintained", self.maintenance)
+        });
+        let parts = parts.into_iter().chain([maintained]);
+        parts.flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -123,7 +155,7 @@ mod tests {
             down,
             unobserved,
             waiting,
-            degraded: 0,
+            ..Tally::default()
         };
         for (tally, worst, headline, rest) in [
             (tally(0, 0, 0, 0, 0), Verdict::Unobserved, "No endpoint is watched", ""),
@@ -159,5 +191,17 @@ mod tests {
                 (worst, headline, rest)
             );
         }
+    }
+
+    #[test]
+    fn what_is_maintained_is_neither_well_nor_in_trouble() {
+        let some = Tally { up: 3, maintenance: 1, ..Tally::default() };
+        assert_eq!((some.state(), some.headline().as_str()), ("up", "3 of 4 endpoints answer"));
+        assert_eq!(some.rest(), "1 is maintained");
+        let all = Tally { maintenance: 2, ..Tally::default() };
+        assert_eq!((all.state(), all.headline().as_str()), ("maintenance", "Both endpoints are maintained"));
+        assert_eq!(all.rest(), "");
+        let down = Tally { down: 1, maintenance: 1, ..Tally::default() };
+        assert_eq!((down.state(), down.rest().as_str()), ("down", "1 is maintained"));
     }
 }

@@ -6,6 +6,7 @@ mod golden;
 mod html;
 mod routes;
 mod server;
+mod uptime;
 
 use std::{path::Path, sync::Arc};
 

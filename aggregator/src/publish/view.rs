@@ -19,13 +19,26 @@ use crate::model::{DegradedReason, MonitorView, QuantilesMs, RegionView, rfc3339
 pub(super) struct PublicMonitor<'a> {
     id: &'a MonitorId,
     name: &'a str,
-    /// `up`, `partial`, `down` or `unobserved`; a monitor without a verdict yet is `unobserved`.
+    /// `up`, `partial`, `down` or `unobserved`, or `maintenance`, whatever the verdict is meanwhile; a monitor without a
+    /// verdict yet is `unobserved`.
     status: &'static str,
     #[serde(with = "rfc3339")]
     since: WallMicros,
+    /// The maintenance that it is in.
+    maintenance: Option<MaintenanceNote<'a>>,
     /// Why it works and not well; empty where it does, or does not work.
     degraded: &'a [DegradedReason],
     regions: Vec<PublicRegion<'a>>,
+}
+
+/// The maintenance that a monitor is in.
+#[derive(Debug, Serialize)]
+struct MaintenanceNote<'a> {
+    id: &'a str,
+    name: &'a str,
+    reason: &'a str,
+    #[serde(with = "rfc3339")]
+    until: WallMicros,
 }
 
 /// One region's standing as everybody may see it.
@@ -48,8 +61,11 @@ pub(super) struct FullMonitor<'a> {
     name: &'a str,
     url: &'a str,
     status: &'static str,
+    /// The quorum's verdict, which maintenance does not change; `null` before the first.
+    verdict: Option<&'static str>,
     #[serde(with = "rfc3339")]
     since: WallMicros,
+    maintenance: Option<MaintenanceNote<'a>>,
     /// Whether a failure is being confirmed.
     suspect: bool,
     interval_ms: f64,
@@ -91,11 +107,19 @@ impl<'a> PublicMonitor<'a> {
         Self {
             id: &monitor.id,
             name: &monitor.name,
-            status: tally::verdict(monitor).name(),
+            status: tally::state(monitor),
             since: monitor.since,
+            maintenance: MaintenanceNote::of(monitor),
             degraded: &monitor.degraded,
             regions: monitor.regions.iter().map(PublicRegion::of).collect(),
         }
+    }
+}
+
+impl<'a> MaintenanceNote<'a> {
+    fn of(monitor: &'a MonitorView) -> Option<Self> {
+        let one = monitor.maintenance.as_ref()?;
+        Some(Self { id: &one.id, name: &one.name, reason: &one.reason, until: one.until })
     }
 }
 
@@ -117,8 +141,10 @@ impl<'a> FullMonitor<'a> {
             id: &monitor.id,
             name: &monitor.name,
             url: &monitor.url,
-            status: tally::verdict(monitor).name(),
+            status: tally::state(monitor),
+            verdict: monitor.verdict.map(quorate_quorum::Verdict::name),
             since: monitor.since,
+            maintenance: MaintenanceNote::of(monitor),
             suspect: monitor.suspect,
             interval_ms: monitor.interval.as_millis_f64(),
             quorum: &monitor.quorum,

@@ -29,6 +29,28 @@ pub(super) fn fine_span(fine: Micros) -> String {
     if seconds < 99.95 { format!("{seconds:.1} s") } else { span(fine) }
 }
 
+/// A share as per cent with three decimals at most, and never more than it is: `99.987 %`, `100 %`.
+pub(super) fn percent(share: f64) -> String {
+    trimmed((share * 1e5 + 1e-6).floor() / 1e3)
+}
+
+/// The same, never less than it is, with one decimal: `0.1 %`.
+pub(super) fn percent_raised(share: f64) -> String {
+    trimmed((share * 1e3 - 1e-6).ceil() / 10.0)
+}
+
+fn trimmed(per_cent: f64) -> String {
+    // A zero below zero would have its sign shown.
+    let text = format!("{:.3}", per_cent.max(0.0) + 0.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A day, such as `22 Nov 2026`.
+pub(super) fn day(at: WallMicros) -> String {
+    let at = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.strftime("%-d %b %Y").to_string()
+}
+
 /// A latency, such as `0.4 ms`, `23 ms`, `1.2 s`.
 pub(super) fn latency(latency: Micros) -> String {
     match latency.0 {
@@ -151,6 +173,16 @@ mod tests {
         }
         assert_eq!(fine_span(Micros(11_640_000)), "11.6 s");
         assert_eq!(fine_span(Micros::from_secs(185)), "3 min 5 s");
+    }
+
+    #[test]
+    fn shares_are_not_flattered() {
+        for (share, text) in [(1.0, "100 %"), (0.999_999, "99.999 %"), (0.9, "90 %"), (0.0, "0 %")] {
+            assert_eq!(percent(share), text);
+        }
+        for (share, text) in [(0.000_01, "0.1 %"), (0.25, "25 %"), (0.0, "0 %")] {
+            assert_eq!(percent_raised(share), text);
+        }
     }
 
     #[test]

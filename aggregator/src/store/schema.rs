@@ -340,6 +340,18 @@ mod tests {
             .execute_batch(
                 "INSERT INTO result (monitor, region, agent, confirming, ended_at, late, total_us)
                      VALUES ('shop', 'eu', x'01', 0, 7, 0, 50000);
+                 INSERT INTO result (monitor, region, agent, confirming, ended_at, late, failure, total_us)
+                     VALUES ('chat', 'eu', x'01', 0, 3600000000, 0, NULL, 1),
+                            ('chat', 'eu', x'01', 0, 3600000001, 1, 'closed', 1),
+                            ('chat', 'eu', x'01', 1, 3600000002, 0, 'closed', 1),
+                            ('chat', 'eu', x'01', 0, 7200000000, 0, 'agent_fault', 1),
+                            ('chat', 'eu', x'01', 0, 7200000001, 0, NULL, 1);
+                 INSERT INTO verdict (monitor, verdict, since) VALUES ('chat', 'up', 9000000000), ('shop', 'up', 9);
+                 INSERT INTO incident (id, monitor, opened_at, told, body)
+                     VALUES ('inc_1', 'chat', 8000000000, '[]', '{}'), ('inc_2', 'old', 1, '[]', '{}');
+                 INSERT INTO incident_event (incident, at, verdict, rule)
+                     VALUES ('inc_1', 8000000000, 'partial', ''), ('inc_1', 8500000000, 'down', ''),
+                            ('inc_1', 9000000000, 'up', ''), ('inc_2', 1, 'down', ''), ('inc_2', 2, 'removed', '');
                  INSERT INTO delivery (id, channel, alert, state, attempts)
                      VALUES (1, 'x', '{\"decided_at\":\"1970-01-01T01:00:02.500000+01:00\"}', 'delivered', 1),
                             (2, 'x', '{}', 'failed', 1);
@@ -361,7 +373,9 @@ mod tests {
         let one =
             |question: &str| -> Option<i64> { connection.query_row(question, [], |row| row.get(0)).unwrap() };
         assert_eq!(
-            one("SELECT total_us FROM result WHERE canary_lives = 0 AND addresses IS NULL"),
+            one(
+                "SELECT total_us FROM result WHERE monitor = 'shop' AND canary_lives = 0 AND addresses IS NULL"
+            ),
             Some(50_000)
         );
         assert_eq!(one("SELECT decided_at FROM delivery WHERE id = 1"), Some(2_000_000));
@@ -370,6 +384,39 @@ mod tests {
         for table in ["canary", "idle_timeout", "monitor_event", "said", "tls"] {
             assert_eq!(one(&format!("SELECT count(*) FROM {table}")), Some(0));
         }
+    }
+
+    #[test]
+    fn uptime_begins_with_what_an_older_version_knew() {
+        let mut connection = version_1();
+        migrate(&mut connection, Path::new("test.db")).unwrap();
+        let rows = |question: &str| {
+            let mut statement = connection.prepare(question).unwrap();
+            let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+            rows.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        assert_eq!(
+            rows("SELECT monitor || ' ' || verdict || ' ' || since FROM turn ORDER BY monitor, since"),
+            [
+                "chat up 3600000000",
+                "chat partial 8000000000",
+                "chat down 8500000000",
+                "chat up 9000000000",
+                "old down 1",
+                "old gone 2",
+                "shop up 7",
+                "shop up 9"
+            ]
+        );
+        let counts = "monitor || ' ' || at || ' ' || passed || failed || confirming || own_fault || late";
+        assert_eq!(
+            rows(&format!("SELECT {counts} FROM rollup_hour ORDER BY monitor, at")),
+            ["chat 3600000000 11101", "chat 7200000000 10010", "shop 0 10000"]
+        );
+        assert_eq!(
+            rows(&format!("SELECT {counts} || ' ' || hours FROM rollup_day ORDER BY monitor, at")),
+            ["chat 0 21111 6", "shop 0 10000 1"]
+        );
     }
 
     /// Both ways lead to the same tables.

@@ -322,6 +322,43 @@ mod tests {
     }
 
     #[test]
+    fn what_uptime_is_made_of_goes_with_its_age_and_the_latest_turn_stays() {
+        use quorate_quorum::{Verdict, uptime::Stretch};
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let day = 24 * 3_600_000_000_i64;
+        let turn = |monitor: &str, at, verdict| Change::Turn {
+            monitor: monitor.parse().unwrap(),
+            at: WallMicros(at),
+            verdict,
+        };
+        let away = |from, to| Change::Away(Stretch { from: WallMicros(from), to: WallMicros(to) });
+        let changes = vec![
+            turn("shop", 1, Some(Verdict::Up)),
+            turn("shop", day, Some(Verdict::Down)),
+            turn("shop", 2 * day, Some(Verdict::Up)),
+            turn("shop", 2 * day + 1, Some(Verdict::Up)),
+            turn("chat", 5, Some(Verdict::Up)),
+            away(1, 2),
+            away(401 * day, 401 * day + 1),
+        ];
+        let mut agent = Agent::new("eu-a", "eu");
+        let units = vec![agent.passed("shop", day), agent.passed("shop", 395 * day)];
+        writer.commit(&Commit { units, changes }).unwrap();
+        assert_eq!(count(&writer, "turn"), 4, "one that changes nothing is none");
+        // Of what was set back by the wall clock the order stays.
+        writer
+            .commit(&Commit { units: vec![], changes: vec![turn("shop", 3, Some(Verdict::Down))] })
+            .unwrap();
+        let latest: i64 =
+            writer.connection.query_row("SELECT max(since) FROM turn", [], |row| row.get(0)).unwrap();
+        assert_eq!(latest, 2 * day + 1);
+        while writer.prune(WallMicros(402 * day)) > 0 {}
+        let rows = ["turn", "away", "rollup_hour", "rollup_day"].map(|table| count(&writer, table));
+        assert_eq!(rows, [4, 1, 1, 1], "of shop the latest before then, and what came later");
+    }
+
+    #[test]
     fn epochs_are_remembered_long_enough_to_know_which_are_over() {
         use quorate_proto::{BootEpoch, limits::EPOCHS_REMEMBERED_MAX};
         let folder = tempfile::tempdir().unwrap();

@@ -85,6 +85,7 @@ pub(super) fn config(monitors: Vec<Monitor>, channels: &[&str]) -> Config {
         channels: channels.iter().map(|text| fixture::channel(text)).collect(),
         monitors,
         paging: quorate_quorum::PagingSettings::default(),
+        maintenance: vec![],
     }
 }
 
@@ -191,6 +192,7 @@ impl Bench {
                 Effect::Joined(reply, answer) => drop(reply.send(answer)),
                 Effect::Added(reply, answer) => drop(reply.send(answer)),
                 Effect::Revoked(reply, answer) => drop(reply.send(answer)),
+                Effect::Maintained(reply, answer) => drop(reply.send(answer)),
             }
             effects.extend(std::mem::take(&mut self.core.effects));
         }
@@ -226,7 +228,8 @@ impl Bench {
         self.apply(Input::Time);
     }
 
-    fn go_to(&mut self, moment: Moment) {
+    /// Lets time pass for nobody: what is done next is done then.
+    pub(super) fn go_to(&mut self, moment: Moment) {
         self.now.wall = self.now.wall.after(moment.since(self.now.moment));
         self.now.moment = moment;
     }

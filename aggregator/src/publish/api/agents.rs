@@ -106,7 +106,7 @@ pub(super) async fn add(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
     Parameters::read(query.as_deref()).finish()?;
-    let wanted = read(body)?;
+    let wanted = read(&self::body(body)?)?;
     tracing::info!(agent = %wanted.name, region = %wanted.region, "an operator adds an agent");
     let asked_at = clock::wall();
     let join = wish(&shared, |reply| Admin::AddAgent {
@@ -142,15 +142,19 @@ pub(super) async fn revoke(
     .into_response())
 }
 
-fn read(body: Result<Bytes, BytesRejection>) -> Result<Wanted, Error> {
-    let body = body.map_err(|rejection| {
+/// The body of a request, where it came whole.
+pub(super) fn body(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Error> {
+    body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Error::BodyTooLarge
         } else {
             Error::Body(rejection.body_text())
         }
-    })?;
-    let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| Error::Body(error.to_string()))?;
+    })
+}
+
+fn read(body: &[u8]) -> Result<Wanted, Error> {
+    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| Error::Body(error.to_string()))?;
     if wanted.labels.len() > limits::AGENT_LABELS_MAX {
         let (found, most) = (wanted.labels.len(), limits::AGENT_LABELS_MAX);
         return Err(Error::Body(format!("labels: {found} are given; at most {most} are allowed")));
@@ -164,7 +168,7 @@ fn read(body: Result<Bytes, BytesRejection>) -> Result<Wanted, Error> {
 }
 
 /// Asks the core for something, and waits for what became of it, both under a deadline.
-async fn wish<T>(
+pub(super) async fn wish<T>(
     shared: &Shared,
     admin: impl FnOnce(oneshot::Sender<Result<T, AdminError>>) -> Admin,
 ) -> Result<T, Error> {

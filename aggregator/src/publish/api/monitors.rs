@@ -90,7 +90,7 @@ pub(super) async fn idle_timeouts(
     Ok(Json(shared.sources.reader.idle_timeouts(&id, region.as_ref(), &cursor).await?))
 }
 
-fn find<'a>(snapshot: &'a Snapshot, id: &MonitorId) -> Result<&'a MonitorView, Error> {
+pub(super) fn find<'a>(snapshot: &'a Snapshot, id: &MonitorId) -> Result<&'a MonitorView, Error> {
     let found = snapshot.monitors.iter().find(|monitor| monitor.id == *id);
     found.map(Arc::as_ref).ok_or_else(|| absent("monitor", id.as_str()))
 }

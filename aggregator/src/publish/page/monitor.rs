@@ -4,12 +4,14 @@ use quorate_proto::{Region, WallMicros};
 use quorate_quorum::{Verdict, Vote};
 
 use super::{
+    days::DayBars,
     held,
     quality::{self, Trips},
 };
 use crate::{
-    model::{MonitorView, RegionView},
+    model::{Maintenance, MonitorView, RegionView},
     publish::{
+        recent::Days,
         tally,
         words::{self, When},
     },
@@ -20,7 +22,7 @@ pub(super) struct MonitorCard<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
     pub(super) url: String,
-    /// `up`, `partial`, `down` or `unobserved`: class and symbol.
+    /// `up`, `partial`, `down`, `unobserved` or `maintenance`: class and symbol.
     pub(super) state: &'static str,
     pub(super) word: &'static str,
     /// Since when and for how long; none before the first verdict.
@@ -42,6 +44,10 @@ pub(super) struct MonitorCard<'a> {
     pub(super) held: Option<String>,
     /// When the certificate ends.
     pub(super) certificate: Option<String>,
+    /// The maintenance that it is in, and what the quorum says meanwhile.
+    pub(super) maintenance: Option<String>,
+    /// The last 90 days.
+    pub(super) days: Option<DayBars>,
 }
 
 /// One region's vote.
@@ -62,19 +68,25 @@ pub(super) struct Reason<'a> {
 }
 
 impl<'a> MonitorCard<'a> {
-    pub(super) fn of(monitor: &'a MonitorView, now: WallMicros) -> Self {
+    pub(super) fn of(monitor: &'a MonitorView, days: Option<&Days>, now: WallMicros) -> Self {
         // Degraded since its first reason, and not since it is up.
         let degraded_since = monitor.degraded.iter().map(|reason| reason.since).min();
         let began = degraded_since.filter(|_| tally::is_degraded(monitor)).unwrap_or(monitor.since);
-        let since =
-            monitor.verdict.is_some().then(|| (words::when(began, now), words::span(now.since(began))));
+        let since = monitor
+            .verdict
+            .is_some_and(|_| monitor.maintenance.is_none())
+            .then(|| (words::when(began, now), words::span(now.since(began))));
         Self {
             id: monitor.id.as_str(),
             name: &monitor.name,
             url: words::public_url(&monitor.url),
             // Amber, as whatever is not well and not down.
-            state: if tally::is_degraded(monitor) { "partial" } else { tally::verdict(monitor).name() },
-            word: if tally::is_degraded(monitor) { "Degraded" } else { word(monitor.verdict) },
+            state: if tally::is_degraded(monitor) { "partial" } else { tally::state(monitor) },
+            word: match monitor.maintenance {
+                Some(_) => "Maintenance",
+                None if tally::is_degraded(monitor) => "Degraded",
+                None => word(monitor.verdict),
+            },
             since,
             is_suspect: monitor.suspect,
             unpaged: words::unpaged(&monitor.held_by, monitor.flapping, false),
@@ -88,6 +100,8 @@ impl<'a> MonitorCard<'a> {
             trips: quality::trips(monitor),
             held: held::connections(monitor, now),
             certificate: held::certificate(monitor, now),
+            maintenance: monitor.maintenance.as_ref().map(|one| maintained(one, monitor.verdict, now)),
+            days: days.and_then(DayBars::of),
         }
     }
 }
@@ -125,6 +139,13 @@ fn reasons(monitor: &MonitorView) -> Vec<Reason<'_>> {
     }
     reasons.sort_by_key(|reason| !reason.is_failure);
     reasons
+}
+
+fn maintained(one: &Maintenance, verdict: Option<Verdict>, now: WallMicros) -> String {
+    let reason = if one.reason.is_empty() { String::new() } else { format!(": {}", one.reason) };
+    let until = words::when(one.until, now).short;
+    let verdict = word(verdict).to_lowercase();
+    format!("{}{reason}. Until {until} nobody is paged; checks go on and say: {verdict}.", one.name)
 }
 
 fn word(verdict: Option<Verdict>) -> &'static str {

@@ -14,7 +14,7 @@ use crate::{
 const HOSTILE: &str = "</title><script>alert(1)</script><img src=x onerror=alert(2)>\"'&";
 
 fn render(snapshot: Snapshot, resolved: Option<Vec<Incident>>) -> String {
-    let past = |incidents| Arc::new(Past { incidents, events: vec![sample::event()] });
+    let past = |incidents| Arc::new(Past { incidents, events: vec![sample::event()], ..Past::default() });
     let picture =
         Picture { snapshot: Arc::new(snapshot), page: Arc::new(sample::page()), past: resolved.map(past) };
     String::from_utf8(page::render(&picture).unwrap().body().to_vec()).unwrap()
