@@ -23,6 +23,8 @@ pub type Bind = dyn Fn(SocketAddr) -> io::Result<Datagrams>;
 pub type Connecting = Wait<io::Result<Box<dyn Connection>>>;
 /// Connects a TCP socket.
 pub type Connect = dyn Fn(SocketAddr) -> Connecting;
+/// Fills bytes.
+pub type Fill = dyn Fn(&mut [u8]);
 /// Passes by a moment of the disk that holds a folder.
 pub type Pass = dyn Fn(&Path, Disk) -> Wait<()>;
 
@@ -54,7 +56,7 @@ pub struct World {
     /// Passes by a moment of the disk that holds a folder: what it gives is waited for, and may never come.
     pub disk: Box<Pass>,
     /// Fills bytes with what nobody else was given.
-    pub fill: Box<dyn Fn(&mut [u8])>,
+    pub fill: Box<Fill>,
 }
 
 thread_local! {

@@ -9,11 +9,14 @@ mod explain;
 mod export;
 mod init;
 mod log;
+mod policy;
 mod presets;
+mod replay;
 mod serve;
 mod stop;
 mod up;
 mod verify;
+mod what_if;
 
 use std::{io, process::ExitCode};
 
@@ -66,6 +69,10 @@ enum Command {
     Config(config::Command),
     /// List the well-known protocols that a monitor can speak by `preset = "…"`, or show one whole
     Presets(presets::Arguments),
+    /// What the rules cost and give: expected false pages, and the time from an outage to the page; and what-ifs
+    Policy(policy::Arguments),
+    /// The stored past through the engine, as configured and under other rules: which pages, and how soon
+    Replay(replay::Arguments),
     /// Enrol, list and revoke agents of a running aggregator
     Agents(agents::Arguments),
     /// What is wrong with a WebSocket server, from here: a waterfall, the likely cause and the mend, conformance, a checklist
@@ -88,6 +95,8 @@ pub fn main() -> ExitCode {
         Command::Init(_)
         | Command::Config(_)
         | Command::Presets(_)
+        | Command::Policy(_)
+        | Command::Replay(_)
         | Command::Agents(_)
         | Command::Check(_)
         | Command::Explain(_)
@@ -109,6 +118,8 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Presets(arguments) => presets::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Agents(arguments) => on_one_core(agents::run(arguments)),
         Command::Check(arguments) => on_one_core(async { Ok(check::run(*arguments).await) }),
         Command::Explain(arguments) => on_one_core(explain::run(arguments)),

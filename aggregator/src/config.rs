@@ -11,6 +11,7 @@ mod controls;
 mod demands;
 mod dialogue;
 mod document;
+mod domains;
 mod endpoint;
 mod environment;
 mod fault;
@@ -21,6 +22,7 @@ mod parameters;
 mod placeholders;
 pub mod presets;
 mod promise;
+mod quality;
 mod route;
 mod server;
 pub mod spans;
@@ -35,11 +37,13 @@ use std::{
 };
 
 use quorate_proto::{Controls, MonitorSpec, Region};
-use quorate_quorum::{Quorum, Sensitivity};
+use quorate_quorum::{Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
+pub use domains::Domains;
 pub use environment::{Environment, Files, Folders, Variables, read_bounded};
 pub use fault::{Fault, Warning};
+pub(crate) use nearest::nearest;
 pub use server::REGION_LOCAL;
 
 use crate::{
@@ -110,6 +114,8 @@ pub struct Channel {
     pub operator: bool,
     /// Whether it also wants to hear of events that are no incident.
     pub events: bool,
+    /// Whether it wants to hear that a monitor is degraded. Default: where it wants `partial` or `events`.
+    pub degraded: bool,
 }
 
 /// How a channel is spoken to.
@@ -144,10 +150,16 @@ pub struct Monitor {
     pub confirm_for: Option<quorate_proto::Micros>,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// Which domains must fail with it.
+    pub domains: Domains,
     /// How long an announced restart (close codes 1001, 1012, 1013) may take before it is an outage. Default 30 s.
     pub restart_budget: quorate_proto::Micros,
     /// How long before a certificate of the chain ends people are told. Default 14 days; zero: never.
     pub certificate_warning: quorate_proto::Micros,
+    /// How long before a certificate of the chain ends the monitor is degraded. Default 3 days; zero: never.
+    pub certificate_degraded: quorate_proto::Micros,
+    /// How quick its round trips have to be; none: they are measured and not judged.
+    pub latency: Option<LatencySla>,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
 }
@@ -210,6 +222,6 @@ fn read(root: &document::Section<'_>) -> Config {
     let defaults = monitors::defaults(root);
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
-    let monitors = monitors::monitors(root, defaults, &regions, &channel_ids, &presets);
+    let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
     Config { server, page, regions, local_regions, controls, channels, monitors }
 }

@@ -13,14 +13,19 @@
 //! Pure: time, ids and what was seen come in as arguments.
 
 mod cause;
+mod domains;
 pub mod events;
+mod outlier;
+pub mod quality;
 mod rule;
 #[cfg(test)]
 mod tests;
 mod url;
 
+pub use domains::reason;
+pub use outlier::{outlier, outlier_over};
 pub use rule::sentence;
-pub use url::shown_url;
+pub use url::{shown_url, target};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,7 +92,7 @@ pub struct Announcement {
 /// Decides what follows from a change of verdict; nothing where it neither opens nor concerns an incident.
 pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     let change = situation.change;
-    let rule = sentence(&change.rule);
+    let rule = reason(change);
     if change.to == Verdict::Up {
         return situation.open.map(|open| resolve(situation, open, rule));
     }

@@ -19,5 +19,6 @@ pub mod limits;
 pub mod model;
 pub mod notify;
 pub mod publish;
+pub mod replay;
 pub mod run;
 pub mod store;

@@ -527,9 +527,9 @@ pub const CANARY_AGENTS_MAX: usize = 16;
 /// forgotten.
 pub const CERTIFICATES_SAID_MAX: usize = 64;
 
-/// How long before its end a certificate is announced again, after the first announcement.
-pub const CERTIFICATE_REMINDERS: [Micros; 3] =
-    [Micros::from_secs(7 * 86_400), Micros::from_secs(3 * 86_400), Micros::from_secs(86_400)];
+/// How long before its end a certificate is announced again, after the first announcement. Between them the monitor counts as
+/// degraded, which is told apart.
+pub const CERTIFICATE_REMINDERS: [Micros; 2] = [Micros::from_secs(7 * 86_400), Micros::from_secs(86_400)];
 
 /// Certificates of one monitor that end within this time of each other are told as one: a fleet renews them together.
 pub const CERTIFICATES_TOGETHER: Micros = Micros::from_secs(86_400);
@@ -547,6 +547,15 @@ pub const SAID_REFRESHED: Micros = Micros::from_secs(60);
 
 const _: () = assert!(CANARY_HEARD_MAX.0 > 2 * quorate_proto::limits::CANARY_REPORT_INTERVAL.0);
 const _: () = assert!(SAID_REFRESHED.0 < RECONNECTS_SPELL.0 && SAID_REFRESHED.0 < CERTIFICATES_AGREE_FOR.0);
+
+// --- degraded
+
+/// Monitors' windows are looked at this often at most, all that are due at once: each has its own moment, and the core need not
+/// wake for every one of a hundred thousand.
+pub const QUALITY_PAUSE: Micros = Micros::from_millis(250);
+
+/// Reasons remembered of one stretch of being degraded. When there are more, the oldest that has ended is forgotten.
+pub const DEGRADED_REASONS_MAX: usize = 16;
 
 // --- Uptime and maintenance
 
@@ -582,6 +591,11 @@ pub const UPTIME_ROLLUPS_MAX: u32 = 31 * 24 * REGIONS_MAX as u32;
 /// Maintenance that the core remembers, the latest to end: what may be on, planned, or shown as just over.
 pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
 
+// --- looking back
+
+/// Results of one monitor that are replayed at most: a month of ten regions at 15 s, and about 200 MB in memory.
+pub const PAST_CHECKS_MAX: usize = 2_000_000;
+
 // --- evidence
 
 /// Units of one agent's run that a decision refers to, besides the one in which the run begins: ten a second, as 1,000
@@ -607,6 +621,9 @@ pub const EVIDENCE_FAULTS_MAX: usize = 50;
 /// Regions of one decision in an evidence file, and agents of one region: more than anyone has, and the rules look at each
 /// a few times.
 pub const EVIDENCE_REGIONS_MAX: usize = 1_000;
+
+/// Checks replayed for one evidence file: a decision of five agents needs some hundred, and this many are a few seconds.
+pub const EVIDENCE_CHECKS_REPLAYED_MAX: usize = 2_000_000;
 
 // --- self-doubt
 

@@ -6,6 +6,7 @@
 //! | `up` | aggregator and local agents in one process | `cli/up.rs` |
 //! | `serve` | the aggregator alone | `cli/serve.rs`, `run.rs` |
 //! | `init`, `config check` | writes and checks `quorate.toml` | `cli/init.rs`, `cli/config.rs` |
+//! | `policy`, `replay` | what rules cost and give; the past under other rules | `cli/policy.rs`, `cli/replay.rs` |
 //! | `agents add`, `list`, `revoke` | enrols and revokes agents, through the HTTP API | `cli/agents.rs` |
 //! | `explain`, `export`, `verify` | why an incident was decided, and the proof of it | `evidence.rs` |
 //! | `check` | one check from here, explained | `quorate_agent::check` |

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod degradation;
 pub mod event;
 pub mod evidence;
 #[cfg(test)]
@@ -19,6 +20,9 @@ pub mod view;
 
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
+pub use degradation::{
+    Degradation, DegradedReason, QualityKept, QuantilesMs, RegionRoundTrips, RoundTripsSeen, UsualKept,
+};
 pub use event::{EventKind, MonitorEvent, Severity};
 pub use evidence::{DecisionRecord, Evidence, StoredUnit, UnitSpan};
 pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, RegionEvidence, Tracked};

@@ -8,6 +8,7 @@ pub mod commit;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod open;
+pub mod past;
 pub mod reader;
 pub mod recover;
 mod rows;

@@ -15,6 +15,7 @@ pub mod key;
 pub mod limits;
 pub mod monitor;
 pub mod outcome;
+pub mod sla;
 pub mod step;
 pub mod template;
 pub mod time;

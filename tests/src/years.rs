@@ -236,26 +236,21 @@ pub fn years(setup: &Setup, paths: &Paths, limits: &Run, mut told: impl FnMut(&Y
             let at = cluster.outages.first().map_or(0.0, |outage| outage.start.0 as f64 / 1e6);
             told(&Years { monitor_years: at / YEAR, ..report.clone() });
         }
-        let may_page = skip.may_page(&cluster);
-        if may_page {
-            report.clusters_run += 1;
-        } else if report.lone_run < limits.lone_max {
-            report.lone_run += 1;
-        } else {
+        let parts = skip.parts(&cluster);
+        if parts.is_empty() {
+            if report.lone_run < limits.lone_max && cluster.outages.len() < 64 {
+                report.lone_run += 1;
+                let ran = run(&warm, &cluster);
+                lone_attempts += ran.confirming;
+                report.pages_impossible += report.count(&ran);
+            }
             continue;
         }
-        let ran = run(&warm, &cluster);
-        let turns = |to| ran.changes.iter().filter(|change| change.to == to).count() as u64;
-        report.events += ran.events;
-        report.partials += turns(Verdict::Partial);
-        report.pages += turns(Verdict::Down);
-        let by_majority = |change: &&Change| matches!(change.rule, Rule::Majority { .. });
-        report.pages_by_majority += ran.changes.iter().filter(by_majority).count() as u64;
-        if may_page {
+        report.clusters_run += 1;
+        for part in &parts {
+            let ran = run(&warm, part);
             attempts += ran.confirming;
-        } else {
-            lone_attempts += ran.confirming;
-            report.pages_impossible += turns(Verdict::Down);
+            report.count(&ran);
         }
         if report.pages >= limits.pages_max {
             until = cluster.outages.last().map_or(seconds, |outage| outage.end.0 as f64 / 1e6);
@@ -319,6 +314,19 @@ pub fn compare(setup: &Setup, paths: &Paths, days: f64, seed: u64) -> (Vec<Chang
     world.carry_on(clusters.iter(), from, Micros::ZERO);
     let full = world.changes.iter().map(|change| Change { at: change.at.before(Micros(from.0)), ..*change });
     (skipping, full.collect())
+}
+
+impl Years {
+    /// Adds what came of a cluster; gives how often it paged.
+    fn count(&mut self, ran: &Ran) -> u64 {
+        let turns = |to| ran.changes.iter().filter(|change| change.to == to).count() as u64;
+        let by_majority = |change: &&Change| matches!(change.rule, Rule::Majority { .. });
+        self.events += ran.events;
+        self.partials += turns(Verdict::Partial);
+        self.pages += turns(Verdict::Down);
+        self.pages_by_majority += ran.changes.iter().filter(by_majority).count() as u64;
+        turns(Verdict::Down)
+    }
 }
 
 struct Ran {

@@ -35,4 +35,6 @@ mod restored;
 #[cfg(test)]
 mod scraping;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod solitude;

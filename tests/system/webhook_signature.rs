@@ -99,7 +99,14 @@ async fn sent_webhook(secrets: Vec<Secret>) -> Result<Request> {
     let options = notify::Options { page_url: None, page_title: "Status".to_owned() };
     let stage = tokio::spawn(notify::run(options, orders, intake, cancel.clone()));
     let kind = ChannelKind::Webhook { url: Secret::new(url), secrets };
-    let channel = Channel { id: "ops".to_owned(), kind, partial: false, operator: true, events: false };
+    let channel = Channel {
+        id: "ops".to_owned(),
+        kind,
+        partial: false,
+        operator: true,
+        events: false,
+        degraded: false,
+    };
     dispatch.send(Dispatch::Channels(vec![channel])).await?;
     dispatch.send(Dispatch::Deliver(Box::new(delivery()))).await?;
     let request = tokio::time::timeout(PATIENCE, requests.recv()).await?.context("no webhook came")?;

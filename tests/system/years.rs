@@ -1,6 +1,7 @@
 //! The engine through thousands of monitor-years, and through thousands of total outages. See `quorate_tests::years`.
 
 use quorate_proto::Micros;
+use quorate_quorum::{Forecast, PathQuality, Sensitivity};
 use quorate_tests::years::{Fault, Paths, Run, Setup, Spells, Years, bound, compare, detections, years};
 
 const SEED: u64 = 20_261_122;
@@ -96,5 +97,43 @@ fn skipping_quiet_stretches_changes_nothing() {
         println!("{} changes of verdict in {days} days", full.len());
         assert!(full.len() > 100, "{}", full.len());
         assert_eq!(skipping, full);
+    }
+}
+
+/// Regions, share of the time that paths are bad, seconds at a time; the years of the run. What the closed forms of
+/// `quorate_quorum::Forecast` expect is within three times of what the simulation finds, either way: the bounds of its 95 %
+/// intervals are held against that.
+#[test]
+fn closed_forms_expect_what_the_simulation_finds() {
+    for (regions, sensitivity, share, lasts, monitor_years) in [
+        (1, Sensitivity::Balanced, 0.001, 20, 1.0),
+        (2, Sensitivity::Fast, 0.001, 20, 100.0),
+        (2, Sensitivity::Balanced, 0.001, 20, 800.0),
+        (2, Sensitivity::Strict, 0.005, 20, 50.0),
+        (3, Sensitivity::Balanced, 0.01, 20, 50.0),
+        (3, Sensitivity::Balanced, 0.003, 60, 100.0),
+        (4, Sensitivity::Balanced, 0.02, 20, 20.0),
+        (5, Sensitivity::Balanced, 0.02, 20, 20.0),
+        (5, Sensitivity::Balanced, 0.01, 120, 10.0),
+    ] {
+        let setup = Setup { regions, sensitivity, ..Setup::DEFAULT };
+        let lasts = Micros::from_secs(lasts);
+        let limits = Run { monitor_years, lone_max: 100, pages_max: 200, seed: SEED };
+        let found = years(&setup, &Paths::independent(share, lasts, false), &limits, |_| {});
+        let path = PathQuality { share, spell: lasts, together: share, ..PathQuality::ASSUMED };
+        let expected = Forecast::of(&setup.policy(), &[path]);
+        let per_thousand = |pages| pages / found.monitor_years * 1_000.0;
+        let (low, high) = (per_thousand(bound::lower(found.pages)), per_thousand(bound::upper(found.pages)));
+        println!(
+            "{regions} regions, {sensitivity:?}, bad {share} for {lasts}: {} pages ({} by rule 4) in {:.1} years, {low:.1} to {high:.1} in 1,000; expected {:.1} + {:.1}, {:.2} times",
+            found.pages,
+            found.pages_by_majority,
+            found.monitor_years,
+            expected.by_quorum,
+            expected.by_majority,
+            expected.false_pages() / per_thousand(found.pages as f64),
+        );
+        assert!(expected.false_pages() * 3.0 > low, "too few expected");
+        assert!(expected.false_pages() < high * 3.0, "too many expected");
     }
 }

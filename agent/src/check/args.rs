@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(protocol::SAMPLES_MAX)))]
     pub(super) samples: u16,
 
-    /// What a round trip may take: market-data (50ms), realtime (100ms), chat (500ms), or a span such as 200ms.
+    /// What a round trip may take: market_data (50ms), realtime (100ms), chat (500ms), or a span such as 200ms.
     #[arg(long, value_name = "WHAT")]
     pub(super) sla: Option<Sla>,
 

@@ -5,7 +5,7 @@ use quorate_proto::{FailureKind, Micros, Outcome, canary::IdleFinding};
 
 use super::{
     diagnosis::{Diagnosis, Idle},
-    sla::USUAL,
+    sla::Sla,
 };
 use crate::probe::conformance::{Heard, Verdict};
 
@@ -113,7 +113,7 @@ fn round_trip(diagnosis: &Diagnosis) -> Item {
             let found = (Verdict::Fail, format!("{measured}: above {sla}"));
             (found, "Compare with the TCP handshake: what is above it is the server's own time.")
         }
-        None => match USUAL.iter().find(|usual| trips.max <= usual.max) {
+        None => match Sla::usual().find(|usual| trips.max <= usual.max) {
             Some(usual) => {
                 let found = (Verdict::Pass, format!("{measured}: enough for {usual}"));
                 (found, "Say what it is for with --sla.")

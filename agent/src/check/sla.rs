@@ -1,17 +1,13 @@
-//! What a round trip may take, by what it is for.
+//! What a round trip may take, by what it is for. The names and numbers are those of monitors (`quorate_proto::sla`).
 
 use std::str::FromStr;
 
-use quorate_proto::Micros;
+use quorate_proto::{
+    Micros,
+    sla::{SLA_PRESETS, SlaPreset},
+};
 
 use super::span::round_trip;
-
-/// The usual ones, the strictest first.
-pub(super) const USUAL: [Sla; 3] = [
-    Sla { name: Some("market-data"), max: Micros::from_millis(50) },
-    Sla { name: Some("realtime"), max: Micros::from_millis(100) },
-    Sla { name: Some("chat"), max: Micros::from_millis(500) },
-];
 
 /// What a round trip may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +18,30 @@ pub(super) struct Sla {
     pub(super) max: Micros,
 }
 
+impl Sla {
+    /// The usual ones, the strictest first.
+    pub(super) fn usual() -> impl Iterator<Item = Self> {
+        SLA_PRESETS.into_iter().map(Self::from)
+    }
+}
+
+impl From<SlaPreset> for Sla {
+    fn from(preset: SlaPreset) -> Self {
+        Self { name: Some(preset.name), max: preset.p95 }
+    }
+}
+
 impl FromStr for Sla {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(usual) = USUAL.into_iter().find(|usual| usual.name == Some(text)) {
-            return Ok(usual);
+        // On a command line a hyphen comes as easily.
+        if let Some(preset) = SlaPreset::named(&text.replace('-', "_")) {
+            return Ok(preset.into());
         }
         match round_trip(text) {
             Ok(max) => Ok(Self { name: None, max }),
-            Err(_) => Err("wanted market-data, realtime, chat, or a span such as 200ms".to_owned()),
+            Err(_) => Err("wanted market_data, realtime, chat, or a span such as 200ms".to_owned()),
         }
     }
 }

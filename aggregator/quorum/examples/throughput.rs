@@ -71,8 +71,8 @@ fn main() -> Result<(), quorate_proto::id::NameError> {
                     match effect {
                         Effect::Changed(_) => changes += 1,
                         Effect::Confirm { .. } => rounds += 1,
-                        Effect::Restarted { .. } => {}
-                        Effect::Suspected { .. } => {}
+                        Effect::Restarted { .. } | Effect::Suspected { .. } => {}
+                        Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => {}
                     }
                 }
             }

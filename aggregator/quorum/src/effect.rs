@@ -1,6 +1,6 @@
 //! What the engine wants done.
 
-use quorate_proto::{Micros, MonitorId, Region};
+use quorate_proto::{AgentKey, Micros, MonitorId, Region};
 
 use crate::{Grounds, Moment, Source, Verdict, Vote};
 
@@ -36,6 +36,56 @@ pub enum Effect {
         /// Whether it is.
         suspect: bool,
     },
+    /// Enough regions fail to make a monitor that is partial down, and they are of too few domains: it stays partial.
+    /// Told once, as a change from partial to partial.
+    Withheld(Box<VerdictChange>),
+    /// An agent contradicts the others on most of what it watches: it abstains from here on.
+    Outlier(Outlier),
+    /// An outlier has agreed with the others for a while: it votes again.
+    OutlierOver {
+        /// What it was.
+        outlier: Outlier,
+        /// When it may vote again.
+        until: Moment,
+    },
+}
+
+/// An agent that contradicts the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlier {
+    /// Which agent.
+    pub agent: AgentKey,
+    /// Its region.
+    pub region: Region,
+    /// How it contradicts them.
+    pub contradiction: Contradiction,
+    /// When it first contradicted them on most of what it watches.
+    pub began: Moment,
+    /// Since when it abstains.
+    pub since: Moment,
+    /// Unrelated targets on which it contradicted the others when that was found.
+    pub disagreements: u32,
+    /// Unrelated targets on which it could be compared with them.
+    pub compared: u32,
+}
+
+/// How an agent contradicts the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contradiction {
+    /// What they pass fails from there.
+    FailsAlone,
+    /// What they find failing passes from there.
+    PassesAlone,
+}
+
+impl Contradiction {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailsAlone => "fails_alone",
+            Self::PassesAlone => "passes_alone",
+        }
+    }
 }
 
 /// A change of verdict, with all that explains it.
@@ -144,5 +194,16 @@ pub enum Rule {
         passing: u16,
         /// Regions that have a vote.
         eligible: u16,
+    },
+    /// Enough regions fail, and no rule makes that down because they are of too few domains.
+    TooFewDomains {
+        /// Regions that fail.
+        failing: u16,
+        /// Regions that have a vote.
+        eligible: u16,
+        /// Domains that they are of, by the label of which they span too few.
+        domains: u16,
+        /// Domains that they had to be of.
+        domains_needed: u16,
     },
 }

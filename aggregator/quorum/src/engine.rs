@@ -4,10 +4,12 @@ mod agenda;
 mod canary;
 mod confirm;
 mod decide;
+mod domains;
 mod eligibility;
 mod evidence;
 mod judge;
 mod monitor;
+mod outliers;
 mod ration;
 mod recovery;
 
@@ -18,14 +20,14 @@ use quorate_proto::{AgentKey, MonitorId, Region};
 pub use self::judge::{Judgement, judge, run_of};
 use self::{
     agenda::{Agenda, Due},
-    eligibility::{Fleet, RegionId},
+    eligibility::{Fleet, Heard, RegionId},
     evidence::{Opinion, Tally, voting},
     monitor::Monitor,
     ration::Ration,
 };
 use crate::{
-    CanaryReport, Effect, Event, Heartbeat, Moment, Observation, Policy, Rule, Source, Timeline, Verdict,
-    VerdictChange, Vote,
+    CanaryReport, Effect, Event, Grounds, Heartbeat, Moment, Observation, Outlier, Policy, Rule, Source,
+    Timeline, Verdict, VerdictChange, Vote,
 };
 
 /// The decision engine.
@@ -99,12 +101,8 @@ impl Engine {
             Event::Canary(report) => self.hear_canary(&report, at, &mut effects),
             Event::Heartbeat(Heartbeat { agent, region, revision, sick }) => {
                 let heard = self.hall.fleet.heartbeat(agent, &region, revision, sick, at);
-                if let Some((due, agent)) = heard.enter {
-                    self.hall.agenda.enter_agent(due, agent);
-                }
-                for region in heard.regions {
-                    self.evaluate_region(region, at, &mut effects);
-                }
+                self.hear(heard, at, &mut effects);
+                self.follow_outlier(agent, at, &mut effects);
             }
             Event::Configure { monitor, policy } => self.configure(&monitor, policy, at, &mut effects),
             Event::Remove { monitor } => self.remove(&monitor, at),
@@ -121,6 +119,10 @@ impl Engine {
                 }
             }
             Event::Tick => {}
+            Event::Enrolled { agent, region, labels } => {
+                let heard = self.hall.fleet.enrol(agent, &region, labels);
+                self.hear(heard, at, &mut effects);
+            }
         }
         effects
     }
@@ -150,6 +152,11 @@ impl Engine {
     /// Agents that have been heard from, with the moment of their last heartbeat.
     pub fn agents(&self) -> impl Iterator<Item = (AgentKey, Moment)> + '_ {
         self.hall.fleet.heard()
+    }
+
+    /// Agents that abstain because they contradict the others.
+    pub fn outliers(&self) -> impl Iterator<Item = &Outlier> {
+        self.hall.fleet.records().filter_map(|record| record.outlier())
     }
 
     /// Rounds of confirmation that the ration denied so far; the scheduled checks serve in their place.
@@ -182,16 +189,45 @@ impl Engine {
         self.now = at;
     }
 
+    /// Follows what a heartbeat or an enrolment changed.
+    fn hear(&mut self, heard: Heard, at: Moment, effects: &mut Vec<Effect>) {
+        if let Some((due, agent)) = heard.enter {
+            self.hall.agenda.enter_agent(due, agent);
+        }
+        if let Some((agent, left)) = heard.left {
+            for id in self.hall.fleet.monitors(left) {
+                if let Some(monitor) = self.monitors.get_mut(&id) {
+                    monitor.forget(agent);
+                }
+            }
+        }
+        for region in heard.regions {
+            self.evaluate_region(region, at, effects);
+        }
+    }
+
+    /// Follows whether an agent contradicts the others: looked at with its heartbeats, since time is part of it.
+    fn follow_outlier(&mut self, agent: AgentKey, at: Moment, effects: &mut Vec<Effect>) {
+        let Some((effect, region)) = self.hall.fleet.follow_outlier(agent, at) else { return };
+        effects.push(effect);
+        self.evaluate_region(region, at, effects);
+    }
+
     fn configure(&mut self, id: &MonitorId, policy: Policy, at: Moment, effects: &mut Vec<Effect>) {
         self.hall.ration.carry(&policy, true, at);
+        let target = self.hall.fleet.target(&policy.target);
         match self.monitors.get_mut(id) {
             Some(monitor) => {
                 self.hall.ration.carry(&monitor.policy, false, at);
+                if monitor.compares_anew(&policy) {
+                    monitor.drop_marks(&mut self.hall.fleet, at);
+                    monitor.target = target;
+                }
                 monitor.follow(policy, at);
                 monitor.lay_lanes(id, &mut self.hall.fleet, at);
             }
             None => {
-                let mut monitor = Monitor::new(policy, at);
+                let mut monitor = Monitor::new(policy, target, at);
                 monitor.lay_lanes(id, &mut self.hall.fleet, at);
                 self.monitors.insert(id.clone(), monitor);
             }
@@ -200,7 +236,8 @@ impl Engine {
     }
 
     fn remove(&mut self, id: &MonitorId, at: Moment) {
-        let Some(monitor) = self.monitors.remove(id) else { return };
+        let Some(mut monitor) = self.monitors.remove(id) else { return };
+        monitor.drop_marks(&mut self.hall.fleet, at);
         self.hall.ration.carry(&monitor.policy, false, at);
         self.hall.agenda.remove_monitor(id, monitor.entered);
         for lane in &monitor.lanes {
@@ -211,7 +248,7 @@ impl Engine {
     fn observe(&mut self, observation: &Observation, at: Moment, effects: &mut Vec<Effect>) {
         let agent = self.hall.fleet.agent(observation.source.agent);
         let Some(monitor) = self.monitors.get_mut(&observation.monitor) else { return };
-        if monitor.observe(observation, agent, at) {
+        if monitor.observe(observation, agent, &mut self.hall.fleet, at) {
             self.hall.evaluate(&observation.monitor, monitor, at, effects);
         }
     }
@@ -264,20 +301,26 @@ impl Hall {
             effects.push(restarted);
             tally = monitor.count(&self.fleet, at, &mut opinions);
         }
-        monitor.follow_crossings(&tally, &opinions, at);
+        monitor.follow_crossings(
+            &tally,
+            &opinions,
+            |monitor| monitor.lacks_domains(&self.fleet, &opinions, at),
+            at,
+        );
 
         // A verdict may at once lead to the next: a monitor that starts to be observed is already known to be partial.
         for _ in 0..3 {
             monitor.settle(&tally, &opinions, at);
             monitor.follow_suspicion(&opinions, at);
             let Some((verdict, rule)) = monitor.verdict_due(&tally, &opinions, at) else { break };
-            effects.push(Effect::Changed(Box::new(monitor.turn(
-                id,
-                (verdict, rule),
-                &opinions,
-                &self.fleet,
-                at,
-            ))));
+            let change = monitor.turn(id, (verdict, rule), &opinions, &self.fleet, at);
+            effects.push(Effect::Changed(Box::new(change)));
+        }
+        if let Some(rule) = monitor.withheld(&tally, at) {
+            monitor.lack_told = true;
+            let grounds = monitor.grounds(&opinions, &self.fleet, at);
+            let told = monitor.explain(id, (Verdict::Partial, rule), &opinions, grounds, at);
+            effects.push(Effect::Withheld(Box::new(VerdictChange { from: monitor.verdict, ..told })));
         }
 
         if monitor.suspect != monitor.suspect_told {
@@ -306,6 +349,7 @@ impl Monitor {
         let grounds = self.grounds(opinions, fleet, at);
         let from = self.verdict.replace(to);
         self.since = at;
+        self.lack_told = self.lack.is_some();
         self.drop_hint();
         if matches!(to, Verdict::Down | Verdict::Unobserved) {
             self.end_reprieve();
@@ -315,9 +359,21 @@ impl Monitor {
                 lane.settled = None;
             }
         }
+        VerdictChange { from, ..self.explain(id, (to, rule), opinions, grounds, at) }
+    }
+
+    /// A verdict with all that explains it.
+    fn explain(
+        &self,
+        id: &MonitorId,
+        (to, rule): (Verdict, Rule),
+        opinions: &[Opinion],
+        grounds: Grounds,
+        at: Moment,
+    ) -> VerdictChange {
         VerdictChange {
             monitor: id.clone(),
-            from,
+            from: None,
             to,
             rule,
             timeline: self.timeline(to, rule, opinions, at),
@@ -367,6 +423,7 @@ impl Monitor {
             self.partial_held_back_until(tally),
             self.releases_at(),
             self.canaries_change_at(),
+            self.domains_change_at(),
         ];
         // A deadline at the end of time stands for none.
         candidates.into_iter().flatten().filter(|due| *due > at && *due < Moment(u64::MAX)).min()

@@ -1,5 +1,7 @@
 //! What the engine is told.
 
+use std::collections::BTreeMap;
+
 use quorate_proto::{AgentKey, BootEpoch, Doubt, MonitorId, Region, Sequence};
 
 use crate::{Moment, Policy, Verdict};
@@ -45,6 +47,15 @@ pub enum Event {
     Paused,
     /// Nothing happened, and time passed.
     Tick,
+    /// An agent is enrolled, or was when the caller started. It may vote once it is heard.
+    Enrolled {
+        /// Which agent.
+        agent: AgentKey,
+        /// Its region.
+        region: Region,
+        /// Its labels, which form domains.
+        labels: BTreeMap<String, String>,
+    },
 }
 
 /// What an agent reports of itself.

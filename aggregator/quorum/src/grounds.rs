@@ -1,5 +1,7 @@
 //! On what grounds a verdict was made.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use quorate_proto::{BootEpoch, Micros, Region, Sequence};
 
 use crate::{Abstention, Finding, Moment, Policy, Source, Vote};
@@ -23,6 +25,30 @@ pub struct Grounds {
     pub reprieve: Option<Reprieved>,
     /// Every configured region, in order.
     pub regions: Vec<RegionGrounds>,
+    /// Over which domains the failing regions spread: one entry for each label that is looked at. Empty where no region
+    /// fails or no agent has a label.
+    pub spread: Vec<Spread>,
+}
+
+/// How the failing regions spread over the domains of one label. An agent without the label is of a domain of its own,
+/// which is named like its region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Which label.
+    pub label: String,
+    /// The domains of the agents that carry failing votes, each with the regions of those votes.
+    pub failing: BTreeMap<String, BTreeSet<Region>>,
+    /// The domains that are there: of agents that vote, or are waited for.
+    pub there: BTreeSet<String>,
+    /// How many domains have to fail for down: as many as the policy wants, or all where fewer are there.
+    pub needed: u16,
+}
+
+impl Spread {
+    /// Whether enough domains fail.
+    pub fn suffices(&self) -> bool {
+        self.failing.len() >= usize::from(self.needed)
+    }
 }
 
 /// Since when enough regions fail.
@@ -93,6 +119,7 @@ impl Default for Grounds {
             answers_due: None,
             reprieve: None,
             regions: Vec::new(),
+            spread: Vec::new(),
         }
     }
 }

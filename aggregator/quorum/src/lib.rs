@@ -6,12 +6,13 @@
 //! # Votes
 //! A region's vote on a monitor is what the latest check of its agent found; where it has several agents, what most of
 //! them found, and a tie abstains. A vote counts while
-//! - its agent is *eligible*: heard from within 15 s, working under the monitor's present form, and not in doubt of itself; and
+//! - its agent is *eligible*: heard from within 15 s, working under the monitor's present form, not in doubt of itself,
+//!   and no outlier by the word of the others; and
 //! - it is *fresh*: its check ended less than `max(2T, T + 15 s)` ago.
 //!
 //! `m` is the number of regions whose vote counts. Regions that are eligible and have simply not checked yet (new, or back
 //! from an absence) are in `m` as well, for as long as a vote lives: those who come first must not decide by the rules
-//! of few. A region that is silent, sick, outdated, stale, tied or at fault itself is not in `m`. It counts neither way.
+//! of few. A region that is silent, sick, outdated, an outlier, stale, tied or at fault itself is not in `m`. It counts neither way.
 //!
 //! # Self-doubt
 //! An agent that is starved, cut off or lied to sees faults that are its own. It measures that itself and says so with a
@@ -51,7 +52,7 @@
 //! more things fit into a minute: the wait for the first check, a timeout, the confirmation, the page.
 //!
 //! *Rule 4, majority.* More than half fail, and their evidence spans 90 s, or 300 s below five regions. For faults that are
-//! real and not total, such as a provider that is gone for three regions of five. Until then it is partial.
+//! real and not total, such as a server that three regions of five cannot reach. Until then it is partial.
 //!
 //! *Rule 5, a single region*, where the operator configured one and no more: three attempts over 30 s.
 //!
@@ -112,6 +113,51 @@
 //! Verdicts over time become shares of time in [`uptime`]: how unobserved and maintained time is reckoned, and how results
 //! that come late mend what nobody saw. None of it decides.
 //!
+//! # Domains
+//! Regions fail together when they stand with one provider, or behind one network, and then it is not the server that is
+//! down. The labels that [`Policy::domains`] names (`provider` and `network`) form *domains*: the agents that share a
+//! label's value. An agent without the label is of a domain of its own, its region. The domains of a failing vote are
+//! those of the agents that carry it, so a region with agents of two providers speaks for both where both fail.
+//!
+//! For rules 3 and 4 the failing regions must be of at least [`Policy::min_domains`] domains, 2 by default, by each label:
+//! *no domain makes down alone while another one is there*. A domain is there while an agent of it votes or its region is
+//! waited for, even where it is outvoted in its region; and, for a vote's lifetime, where it has fallen silent after a
+//! pass, so that the restart of one agent does not leave the word to the others. Where fewer domains are there than are
+//! wanted, all of them have to fail: where every voter is of one domain, that one decides. It would be worse to see an
+//! outage and not say so because one provider has all the agents that are left.
+//!
+//! Until enough domains fail a quorum is none: its evidence begins when they do, and what is settled by then is left out,
+//! as with any broken path. What fails is *partial* meanwhile, and the rule says how many domains fail and how many had
+//! to ([`Rule::TooFewDomains`]; [`Effect::Withheld`] where it was partial before).
+//!
+//! *Up* asks for no domains. It claims less: a region that fails keeps partial standing whatever the others pass, and the
+//! next failure is news again; whereas an incident that cannot end because one provider is silent teaches people to look
+//! away. An outage that is down does not end when one domain passes: that takes the majority of rule 6. *Starts* are as
+//! without domains: in the grace an absent region's domain is there, so that one provider which is back first waits for
+//! the others for as long as any few would.
+//!
+//! The price: four regions with one provider and a single one elsewhere give that single one a veto on down. Partial is
+//! shown and the reason is told; who does not want that spreads regions, or sets 1.
+//!
+//! # Outliers
+//! The quorum holds against any one region, whatever it says: of five, one cannot make four fail, nor keep four from
+//! failing. What one sick or lying agent can do is to make everything look partial, to use up the margin that a second
+//! fault needs, and among three regions to delay a page to rule 4. So an agent is set aside, its votes abstain as
+//! [`Abstention::Outlier`] and it is not asked any more, when for 180 s it contradicts the others on more than half of ten
+//! or more *unrelated* targets ([`Policy::target`]): it fails what they pass, or passes what they find failing. It votes
+//! again when no check of it was contradicted for 600 s. The operator hears of both ([`Effect::Outlier`],
+//! [`Effect::OutlierOver`]).
+//!
+//! A check is judged once the agent's next has come, by regions that found the same before it began and after it ended;
+//! so the first to see an outage, or its end, contradicts nobody. A target counts when two of its last four judged checks
+//! were contradicted. The others' word is that of the fast rule's quorum of them: two at least to contradict a pass,
+//! three, and of more than one domain where the agent is of another, to contradict a failure: to silence a region that
+//! passes makes down easier. Where two of five agree with each other, nobody can tell who lies, and nobody is set aside.
+//!
+//! With fewer than ten targets, or monitors that name no target, there are no outliers, only the quorum. After a restart
+//! everyone begins anew: a liar is found again within four minutes, during which the quorum holds as it did before, and
+//! an agent that was mended meanwhile is not punished. `engine/outliers.rs` has the numbers.
+//!
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
@@ -120,24 +166,31 @@
 //! Whom to tell of a verdict, and when not, is decided behind the engine by another fold, [`paging`]: it has a page of its own.
 //!
 //! # Rooms left
-//! Self-doubt of one region needs the fleet's view: `engine/eligibility.rs` knows every agent and what it watches. Other
-//! domains than regions would count in `engine/evidence.rs`, where votes are counted.
+//! Self-doubt of one region needs the fleet's view: `engine/eligibility.rs` knows every agent and what it watches.
 
 mod effect;
 mod engine;
 mod event;
+mod forecast;
 mod grounds;
 pub mod paging;
+mod paths;
 mod policy;
+pub mod quality;
 pub mod uptime;
 mod verdict;
 
-pub use effect::{CountedVote, Effect, Rule, Timeline, VerdictChange};
+pub use effect::{Contradiction, CountedVote, Effect, Outlier, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
-pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved};
+pub use forecast::{Forecast, PageTime, PathQuality};
+pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved, Spread};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
-pub use policy::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS, Sensitivity};
+pub use paths::Paths;
+pub use policy::{
+    CONFIRM_FOR_MAX, DOMAIN_LABELS, MIN_DOMAINS, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS,
+    Sensitivity,
+};
 pub use verdict::{Abstention, Verdict, Vote};
 
 use quorate_proto::{Micros, WallMicros};

@@ -22,8 +22,14 @@ pub struct Policy {
     /// How long a restart that the server announced may take before it is an outage. Default 30 s; zero: none is waited
     /// for.
     pub restart_budget: Micros,
-    /// What it stands or falls with: the host's registrable part, or the whole address. Monitors of one target are not
-    /// unrelated. Default: empty, which is one target as well.
+    /// The labels of agents whose values form domains. Default `provider` and `network`; none: regions alone count.
+    pub domains: BTreeSet<String>,
+    /// How many domains of each of those labels the failing regions must span for down, where so many are there.
+    /// Default 2: no domain alone makes down while another one votes; 1: domains do not matter.
+    pub min_domains: u16,
+    /// What is watched, as far as its failing has to do with that of other monitors: those with the same target are
+    /// *related*, and count once where an agent is compared with the others. Default empty, which is a target like
+    /// any other.
     pub target: String,
     /// The revision of the assignments that brought the monitor's present form. Votes of agents that work under an
     /// older one do not count.
@@ -81,7 +87,24 @@ pub enum PolicyError {
         /// The wanted span.
         wanted: Micros,
     },
+    /// More domains are wanted than there are regions.
+    #[error("min_domains of {min_domains} cannot be spanned by {regions} regions")]
+    DomainsTooMany {
+        /// The wanted domains.
+        min_domains: u16,
+        /// The regions that there are.
+        regions: usize,
+    },
+    /// No domain at all has to fail.
+    #[error("min_domains of 0 means nothing; 1 turns domains off")]
+    DomainsTooFew,
 }
+
+/// The labels whose values form domains, without being said.
+pub const DOMAIN_LABELS: [&str; 2] = ["provider", "network"];
+
+/// Domains that failing regions must span where so many are there, without being said.
+pub const MIN_DOMAINS: u16 = 2;
 
 /// The longest evidence span that may be asked for: rule 4 pages after 300 s whatever the fast rule does, and twice
 /// that under [`Sensitivity::Strict`], so a longer span would never apply.
@@ -122,6 +145,8 @@ impl Policy {
             confirm_for: None,
             sensitivity: Sensitivity::Balanced,
             restart_budget: RESTART_BUDGET,
+            domains: DOMAIN_LABELS.map(str::to_owned).into(),
+            min_domains: MIN_DOMAINS,
             target: String::new(),
             revision: 0,
         }
@@ -144,6 +169,14 @@ impl Policy {
         }
         if let Some(wanted) = self.confirm_for.filter(|wanted| *wanted > CONFIRM_FOR_MAX) {
             errors.push(PolicyError::ConfirmForTooLong { wanted });
+        }
+        match self.min_domains {
+            0 => errors.push(PolicyError::DomainsTooFew),
+            // The default asks for no more domains than are there.
+            min_domains if min_domains > MIN_DOMAINS && regions > 0 && usize::from(min_domains) > regions => {
+                errors.push(PolicyError::DomainsTooMany { min_domains, regions });
+            }
+            _ => {}
         }
         errors
     }
@@ -215,7 +248,11 @@ impl Policy {
         if self.is_single() {
             return format!("1 region, {SINGLE_REGION_ATTEMPTS} attempts{times}");
         }
-        format!("{} of {regions} regions{times}", self.needed(regions))
+        let domains = match self.min_domains {
+            0..=MIN_DOMAINS => String::new(),
+            more => format!(", in {more} domains"),
+        };
+        format!("{} of {regions} regions{times}{domains}", self.needed(regions))
     }
 
     fn doubled_if_strict(&self, span: Micros) -> Micros {
@@ -286,6 +323,11 @@ mod tests {
                 PolicyError::ConfirmForTooLong { wanted }
             ]
         );
+        let spanning = |regions, min_domains| Policy { min_domains, ..policy(regions) }.validate();
+        assert_eq!(spanning(1, 2), [], "the default");
+        assert_eq!(spanning(5, 5), []);
+        assert_eq!(spanning(5, 0), [PolicyError::DomainsTooFew]);
+        assert_eq!(spanning(5, 6), [PolicyError::DomainsTooMany { min_domains: 6, regions: 5 }]);
     }
 
     #[test]
@@ -299,5 +341,7 @@ mod tests {
         assert_eq!(described(5, Sensitivity::Fast, None), "4 of 5 regions, at once");
         assert_eq!(described(7, Sensitivity::Strict, Some(Micros::from_secs(5))), "6 of 7 regions for 5s");
         assert_eq!(described(1, Sensitivity::Balanced, None), "1 region, 3 attempts for 30s");
+        let spanning = Policy { min_domains: 3, ..policy(5) };
+        assert_eq!(spanning.describe(), "4 of 5 regions for 11s, in 3 domains");
     }
 }

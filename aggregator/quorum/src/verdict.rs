@@ -30,6 +30,8 @@ pub enum Abstention {
     AgentsOwnFault,
     /// Its agents contradict each other.
     Tied,
+    /// Its agent contradicts the other regions on most of what it watches.
+    Outlier,
 }
 
 /// What the quorum says of one monitor.
@@ -86,6 +88,7 @@ impl Abstention {
             Self::Stale => "stale",
             Self::AgentsOwnFault => "agents_own_fault",
             Self::Tied => "tied",
+            Self::Outlier => "outlier",
         }
     }
 }

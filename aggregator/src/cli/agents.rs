@@ -132,10 +132,12 @@ fn table(agents: &[Value]) -> String {
 /// How an agent stands, in a word; one that doubts itself has no vote, and the reasons stand below the table.
 fn state(agent: &Value) -> String {
     let connected = agent.get("connected").and_then(Value::as_bool).unwrap_or(false);
-    match (connected, doubts(agent).next().is_some()) {
-        (false, _) => "away",
-        (true, true) => "in doubt",
-        (true, false) => "connected",
+    let is_outlier = agent.get("outlier").is_some_and(Value::is_object);
+    match (connected, doubts(agent).next().is_some(), is_outlier) {
+        (false, _, _) => "away",
+        (true, true, _) => "in doubt",
+        (true, false, true) => "outlier",
+        (true, false, false) => "connected",
     }
     .to_owned()
 }
@@ -187,12 +189,14 @@ mod tests {
             json!({ "name": "eu-1", "region": "eu-west", "labels": { "provider": "aws" }, "connected": true,
                     "last_seen_at": "2026-11-22T18:12:00.123456Z", "software": "quorate-agent 0.1.0" }),
             json!({ "name": "us-1", "region": "us", "labels": {}, "connected": false, "last_seen_at": null, "software": null }),
+            json!({ "name": "us-2", "region": "us", "labels": {}, "connected": true, "outlier": { "compared": 12 } }),
         ];
         assert_eq!(
             table(&agents),
             "NAME  REGION   STATE      LAST SEEN                    SOFTWARE             LABELS\n\
              eu-1  eu-west  connected  2026-11-22T18:12:00.123456Z  quorate-agent 0.1.0  provider=aws\n\
-             us-1  us       away       -                            -\n"
+             us-1  us       away       -                            -\n\
+             us-2  us       outlier    -                            -\n"
         );
     }
 

@@ -54,6 +54,12 @@ pub enum CliError {
         /// What is there.
         found: String,
     },
+    /// What `--set` says makes no sense.
+    #[error(transparent)]
+    WhatIf(#[from] super::what_if::WhatIfError),
+    /// What is stored cannot be read.
+    #[error(transparent)]
+    Past(#[from] crate::store::past::PastError),
     /// Arguments contradict each other.
     #[error("{0}")]
     Arguments(&'static str),
@@ -113,6 +119,8 @@ impl CliError {
             | Self::NoConfig(_)
             | Self::File { .. }
             | Self::Arguments(_)
+            | Self::WhatIf(_)
+            | Self::Past(_)
             | Self::PresetFolder { .. }
             | Self::Api(_)
             | Self::Start(_)

@@ -38,8 +38,10 @@ fn channel(section: &Section<'_>, lines: &mut BTreeMap<String, usize>) -> Option
     let partial = section.get("partial").and_then(|item| item.boolean()).unwrap_or(false);
     let operator = section.get("operator").and_then(|item| item.boolean()).unwrap_or(true);
     let events = section.get("events").and_then(|item| item.boolean()).unwrap_or(false);
+    // Who asks for more than outages asks for this too; a pager is left to its outages.
+    let degraded = section.get("degraded").and_then(|item| item.boolean()).unwrap_or(partial || events);
     let kind = kind(section);
-    Some(Channel { id: id?, kind: kind?, partial, operator, events })
+    Some(Channel { id: id?, kind: kind?, partial, operator, events, degraded })
 }
 
 /// The `id` of a table, which no other of its sort may have. Reported even when nothing else of the table is good.

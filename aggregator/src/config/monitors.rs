@@ -6,7 +6,7 @@ use std::{
 };
 
 use quorate_proto::{Micros, MonitorSpec, Region, Step, limits};
-use quorate_quorum::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, Sensitivity};
+use quorate_quorum::{CONFIRM_FOR_MAX, Policy, PolicyError, Quorum, Sensitivity, quality::LatencySla};
 
 use super::{
     Monitor,
@@ -14,9 +14,11 @@ use super::{
     canary::idle_search,
     channels::own_id,
     document::{Item, Section},
+    domains::{Domains, domains},
     endpoint::endpoint,
     presets::Presets,
     promise,
+    quality::{certificate_degraded, check_latency, latency},
     route::route,
     server::{region_items, title, unknown},
     spans::span,
@@ -39,13 +41,15 @@ const CERTIFICATE_WARNING: Micros = Micros::from_secs(14 * 86_400);
 const CERTIFICATE_WARNING_MAX: Micros = Micros::from_secs(398 * 86_400);
 
 /// What a monitor is without being said.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Defaults {
     interval: Micros,
     timeout: Micros,
     quorum: Quorum,
     confirm_for: Option<Micros>,
     sensitivity: Sensitivity,
+    latency: Option<LatencySla>,
+    domains: Domains,
 }
 
 pub(super) fn defaults(root: &Section<'_>) -> Defaults {
@@ -56,15 +60,17 @@ pub(super) fn defaults(root: &Section<'_>) -> Defaults {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        latency: None,
+        domains: Domains::default(),
     };
-    let defaults = rules(&section, base);
+    let defaults = rules(&section, &base);
     section.close();
     defaults
 }
 
 pub(super) fn monitors(
     root: &Section<'_>,
-    defaults: Defaults,
+    defaults: &Defaults,
     regions: &[Region],
     channels: &[ChannelId],
     presets: &Presets,
@@ -85,7 +91,7 @@ pub(super) fn monitors(
 
 fn monitor(
     section: &Section<'_>,
-    defaults: Defaults,
+    defaults: &Defaults,
     regions: &[Region],
     channels: &[ChannelId],
     presets: &Presets,
@@ -103,17 +109,21 @@ fn monitor(
     let restart_budget = section.get("restart_budget").and_then(|item| span(&item, RESTART_BUDGET_BOUNDS));
     let restart_budget = restart_budget.unwrap_or(RESTART_BUDGET);
     let certificate_warning = certificate_warning(section);
+    let certificate_degraded = certificate_degraded(section, certificate_warning);
     let heard_by = heard_by(section, channels);
     let policy = Policy {
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
         restart_budget,
+        domains: rules.domains.labels.clone(),
+        min_domains: rules.domains.min,
         revision: 0,
         ..Policy::new(watching.iter().cloned().collect(), rules.interval, rules.timeout)
     };
     check_policy(section, &policy);
     promise::warn(section, &policy);
+    check_latency(section, &policy, rules.latency, dialogue.samples.unwrap_or(1));
     let id = id?;
     let spec = MonitorSpec {
         hello: dialogue.hello.unwrap_or_default(),
@@ -148,8 +158,11 @@ fn monitor(
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
+        domains: rules.domains,
         restart_budget,
         certificate_warning,
+        certificate_degraded,
+        latency: rules.latency,
         channels: heard_by,
     })
 }
@@ -164,7 +177,7 @@ fn certificate_warning(section: &Section<'_>) -> Micros {
 }
 
 /// The keys that `[defaults]` and a monitor share.
-fn rules(section: &Section<'_>, base: Defaults) -> Defaults {
+fn rules(section: &Section<'_>, base: &Defaults) -> Defaults {
     let interval_item = section.get("interval");
     let timeout_item = section.get("timeout");
     let interval_read =
@@ -193,6 +206,8 @@ fn rules(section: &Section<'_>, base: Defaults) -> Defaults {
             .get("sensitivity")
             .and_then(|item| sensitivity(&item))
             .unwrap_or(base.sensitivity),
+        latency: latency(section, base.latency),
+        domains: domains(section, &base.domains),
     }
 }
 
@@ -294,6 +309,12 @@ fn check_policy(section: &Section<'_>, policy: &Policy) {
             PolicyError::ConfirmForTooLong { wanted } => {
                 (place("confirm_for"), format!("at most {CONFIRM_FOR_MAX}"), wanted.to_string())
             }
+            PolicyError::DomainsTooMany { min_domains, regions } => {
+                let wanted = format!("at most {regions} domains, the number of regions");
+                (place("min_domains"), wanted, min_domains.to_string())
+            }
+            // A number that is none was refused where it stands.
+            PolicyError::DomainsTooFew => continue,
         };
         section.document().fault(line, &key, wanted, found);
     }

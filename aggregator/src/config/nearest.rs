@@ -1,7 +1,7 @@
 //! The word that was probably meant.
 
 /// The known word nearest to a misspelt one, where one is near enough that it was probably meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let edits_max = word.chars().count().div_ceil(3);
     known
         .into_iter()

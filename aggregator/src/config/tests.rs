@@ -9,6 +9,8 @@ use super::*;
 
 /// What agents look at to see whether they are the fault themselves.
 mod controls;
+/// From when on a monitor does not work well.
+mod quality;
 /// What is said on a connection: steps, presets, canaries.
 mod saying;
 /// How a monitor shows who it is, and which way it goes.

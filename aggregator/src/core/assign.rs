@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     config::{Config, Monitor},
-    model::Dispatch,
+    decide,
+    model::{Dispatch, QualityKept},
     store::{Change, MonitorForm, StoredVerdict},
 };
 
@@ -69,6 +70,7 @@ impl Core {
         if controls_changed {
             self.give_controls_to_all();
         }
+        self.warn_of_domains();
     }
 
     /// Gives every connected agent what it lacks.
@@ -161,6 +163,7 @@ impl Core {
         for monitor in &gone {
             tracing::info!(%monitor, "monitor removed");
             self.withdraw(monitor, now);
+            self.withdraw_quality(monitor, now);
             self.feed(Event::Remove { monitor: monitor.clone() }, now);
             self.monitors.remove(monitor);
             self.restored.remove(monitor);
@@ -196,9 +199,12 @@ impl Core {
         for monitor in Arc::clone(&self.config).monitors.iter().cloned() {
             let id = monitor.spec.id.clone();
             let policy = self.policy(&monitor);
+            let before = self.monitors.get(&id).map(|before| before.policy.revision);
+            let reformed = before.is_some_and(|before| before != policy.revision);
             let watched = match self.monitors.remove(&id) {
                 Some(before) if before.policy == policy => {
-                    self.monitors.insert(id, Watched { monitor, ..before });
+                    self.monitors.insert(id, Watched { monitor: monitor.clone(), ..before });
+                    self.take_terms(&monitor, &policy, false, now);
                     continue;
                 }
                 Some(mut before) => {
@@ -206,17 +212,19 @@ impl Core {
                         // It may be another server.
                         before.standings.values_mut().for_each(Standing::begin_anew);
                     }
-                    Watched { monitor, policy: policy.clone(), ..before }
+                    Watched { monitor: monitor.clone(), policy: policy.clone(), ..before }
                 }
-                None => self.remembered(monitor, policy.clone()),
+                None => self.remembered(monitor.clone(), policy.clone()),
             };
             self.monitors.insert(id.clone(), watched);
+            self.take_terms(&monitor, &policy, reformed, now);
             self.feed(Event::Configure { monitor: id, policy }, now);
         }
         // The engine wants to know of every monitor before it hears what was decided of any.
         for (monitor, StoredVerdict { verdict, since }) in std::mem::take(&mut self.restored) {
             let since = Moment(u64::try_from(since.0).unwrap_or(0)).min(now.moment);
-            self.feed(Event::Restore { monitor, verdict, since }, now);
+            self.feed(Event::Restore { monitor: monitor.clone(), verdict, since }, now);
+            self.judge_verdict(&monitor, verdict, now);
         }
     }
 
@@ -227,7 +235,8 @@ impl Core {
         let tls = self.remembered.tls.remove(id).unwrap_or_default();
         let standing = |stored| Standing { tls: Some(TlsStanding::restored(stored)), ..Standing::default() };
         let standings = tls.into_iter().map(|(region, stored)| (region, standing(stored))).collect();
-        Watched { monitor, policy, sightings: BTreeMap::new(), standings, said }
+        let quality = QualityKept::default();
+        Watched { monitor, policy, sightings: BTreeMap::new(), standings, said, quality }
     }
 
     fn policy(&self, monitor: &Monitor) -> Policy {
@@ -236,6 +245,9 @@ impl Core {
             confirm_for: monitor.confirm_for,
             sensitivity: monitor.sensitivity,
             restart_budget: monitor.restart_budget,
+            domains: monitor.domains.labels.clone(),
+            min_domains: monitor.domains.min,
+            target: decide::target(&monitor.spec.url),
             revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
             ..Policy::new(
                 monitor.regions.iter().cloned().collect(),

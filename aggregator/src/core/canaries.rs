@@ -16,7 +16,10 @@ use super::{
     state::{Core, Watched},
 };
 use crate::{
-    decide::events::{self, News},
+    decide::{
+        Announcement,
+        events::{self, News},
+    },
     model::Said,
     store::Change,
 };
@@ -53,6 +56,7 @@ impl Core {
         let Some(watched) = self.monitors.get_mut(&canary.monitor) else { return };
         let standing = watched.standings.entry(witness.region.clone()).or_default();
         standing.canary.hear(agent, &canary.event, when);
+        let reconnects = standing.canary.reconnects(&agent, now.moment);
         self.canvas.touch(&canary.monitor);
         let Some(moment) = when.fresh else { return };
         if let CanaryEvent::Opened { tls: Some(facts), .. } = &canary.event {
@@ -61,6 +65,7 @@ impl Core {
         if let CanaryEvent::Opened { after: Some(_), .. } = &canary.event {
             self.see_reconnection(&witness, now);
         }
+        self.judge_canary(&witness, &canary.event, reconnects, now);
         if let Some(turn) = turn(&canary.event) {
             let Witness { monitor, region, agent, revision } = witness;
             let report = CanaryReport { monitor, region, agent, at: moment, turn, revision };
@@ -140,6 +145,7 @@ impl Core {
             self.ledger.change(Change::Tls { monitor, region, stored }, now.moment);
         }
         let warning = watched.monitor.certificate_warning;
+        self.judge_certificate(witness, &facts, now);
         if facts.not_after.is_some_and(|not_after| not_after.since(now.wall) <= warning) {
             self.tell(&witness.monitor, now, |said, at| {
                 events::certificate_expires(said, warning, &witness.region, &facts, at)
@@ -179,13 +185,20 @@ impl Core {
             self.canvas.touch(monitor);
         }
         let Some(news) = news else { return };
+        let announcement = self.write_event(monitor, news, now);
+        announcement.into_iter().for_each(|announcement| self.announce(announcement, now));
+    }
+
+    /// Writes an event down; gives who would hear of it.
+    pub(super) fn write_event(&mut self, monitor: &MonitorId, news: News, now: Now) -> Option<Announcement> {
+        let watched = self.monitors.get(monitor)?;
         let id = chance::id("evt_", now.wall);
         let (event, announcement) = news.into_event(&watched.monitor, &self.config.channels, id, now.wall);
         tracing::info!(monitor = %monitor, kind = event.kind.name(), summary = event.summary, "event");
         *self.counts.events.entry(event.kind.name()).or_default() += 1;
         self.ledger.change(Change::Event(Box::new(event)), now.moment);
         self.canvas.touch_counts();
-        self.announce(announcement, now);
+        Some(announcement)
     }
 }
 

@@ -193,6 +193,7 @@ impl Core {
         tracing::info!(%agent, name = %record.name, region = %record.region, "agent enrolled");
         self.agents.entry(agent).or_default();
         self.publish_roster();
+        self.enrolled(&agent, now);
         if moved {
             // The agent may still have what it was given in its old region.
             self.next_revision(BTreeSet::new(), now);
@@ -265,6 +266,7 @@ impl Core {
             watched.sightings.remove(&record.key);
         }
         self.feed(Event::Forget { agent: record.key }, now);
+        self.warn_of_domains();
         self.canvas.reset();
         self.ledger.change(Change::Agent(record.clone()), now.moment);
         match self.ledger.is_writable() {

@@ -129,6 +129,7 @@ impl Core {
         self.canvas.touch(&result.monitor);
         if let Some(witness) = self.witness(source.agent, &result.monitor, revision) {
             self.see_check(&witness, result, ended, now);
+            self.judge_check(&witness, result, ended, now);
         }
         let observation = Observation {
             monitor: result.monitor.clone(),

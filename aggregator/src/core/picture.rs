@@ -6,7 +6,7 @@ use std::{
 };
 
 use quorate_proto::{MonitorId, Region};
-use quorate_quorum::{Abstention, Moment, MonitorState, RegionState, Vote};
+use quorate_quorum::{Abstention, Moment, MonitorState, RegionState, Verdict, Vote};
 
 use super::{
     effect::{Effect, Now},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     decide, limits,
-    model::{AgentView, Incident, MonitorView, RegionView, Snapshot},
+    model::{AgentView, DegradedReason, Incident, MonitorView, RegionView, Snapshot},
 };
 
 /// What was painted, and what is to be painted again.
@@ -133,6 +133,7 @@ impl Core {
     fn view(&self, watched: &Watched, now: Now) -> MonitorView {
         let monitor = &watched.monitor;
         let state = self.engine.monitor(&monitor.spec.id, now.moment);
+        let figures = self.quality.figures(&monitor.spec.id);
         let region_view = |region: &Region| {
             let state = state.as_ref().and_then(|state: &MonitorState| state.regions.get(region));
             let seen = state
@@ -157,6 +158,10 @@ impl Core {
                 tls: standing.and_then(|standing| standing.tls).map(|tls| tls.stored.facts),
                 addresses: standing.and_then(|standing| decide::events::address_words(&standing.addresses)),
                 idle_timeout: watched.idle_timeout(region),
+                round_trips: figures
+                    .as_ref()
+                    .and_then(|figures| figures.regions.iter().find(|(one, _)| one == region))
+                    .map(|(_, quantiles)| *quantiles),
             }
         };
         MonitorView {
@@ -170,6 +175,9 @@ impl Core {
             quorum: watched.policy.describe(),
             verify_tls: monitor.spec.verify_tls,
             regions: monitor.regions.iter().map(region_view).collect(),
+            degraded: degraded(watched, state.as_ref().and_then(|state| state.verdict)),
+            round_trips: figures.as_ref().map(|figures| figures.merged),
+            latency: monitor.latency,
         }
     }
 
@@ -187,6 +195,17 @@ impl Core {
             last_seen_at: agent.and_then(|agent| agent.seen_at).map(|at| now.wall_of(at)),
             health: agent.and_then(|agent| agent.health.clone()),
             enrolled_at: record.enrolled_at,
+            outlier: self.outlier_view(&record.key, now),
         }
+    }
+}
+
+/// Why a monitor is degraded. Where it does not work, or nobody looks, that is all there is to say.
+fn degraded(watched: &Watched, verdict: Option<Verdict>) -> Vec<DegradedReason> {
+    match verdict {
+        Some(Verdict::Up | Verdict::Partial) => {
+            watched.quality.degradation.iter().flat_map(|one| one.going().cloned()).collect()
+        }
+        Some(Verdict::Down | Verdict::Unobserved) | None => Vec::new(),
     }
 }

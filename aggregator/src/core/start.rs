@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::AggregatorKey;
-use quorate_quorum::Engine;
+use quorate_quorum::{Engine, quality::Quality};
 
 use super::{
     assign::Assignments,
@@ -64,6 +64,7 @@ impl Core {
             core.deliver(delivery);
         }
         core.applied_at = now.moment;
+        core.enrol_all(now);
         core.configure(config, now);
         core.on_time(now);
         Ok(core)
@@ -88,6 +89,7 @@ impl Core {
             address,
             config,
             engine: Engine::default(),
+            quality: Quality::default(),
             agents: agents.collect(),
             enrolment: Enrolment {
                 records: recovered.agents.into_iter().map(|record| (record.key, record)).collect(),
@@ -101,7 +103,7 @@ impl Core {
                 .map(|open| (open.incident.monitor.id.clone(), open))
                 .collect(),
             restored: recovered.verdicts,
-            remembered: Remembered { said: recovered.said, tls: recovered.tls },
+            remembered: Remembered { said: recovered.said, tls: recovered.tls, quality: recovered.quality },
             outbox: Outbox {
                 next: recovered.delivery_next,
                 pending: recovered.deliveries_pending.into_iter().map(|row| (row.id, row)).collect(),
@@ -112,6 +114,7 @@ impl Core {
             canvas: Canvas::default(),
             effects: Vec::new(),
             ticked_at: Default::default(),
+            judged_at: Default::default(),
             pulsed_at: Default::default(),
             applied_at: Default::default(),
         }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use quorate_proto::{AgentKey, AggregatorKey, Chains, Micros, MonitorId, Region, frame::Health};
-use quorate_quorum::{Engine, Event, Moment, Policy};
+use quorate_quorum::{
+    Engine, Event, Moment, Policy,
+    quality::{self, Quality},
+};
 use tokio::sync::mpsc;
 
 use super::{
@@ -25,7 +28,7 @@ use crate::{
     config::{Config, Monitor},
     decide::Sighting,
     limits,
-    model::{Counts, Intake, Push, Said, Tracked},
+    model::{Counts, Intake, Push, QualityKept, Said, Tracked},
     store::{StoredTls, StoredVerdict},
 };
 
@@ -39,6 +42,8 @@ pub(super) struct Core {
     pub(super) address: String,
     pub(super) config: Arc<Config>,
     pub(super) engine: Engine,
+    /// How well monitors work that do.
+    pub(super) quality: Quality,
     pub(super) enrolment: Enrolment,
     pub(super) agents: BTreeMap<AgentKey, Agent>,
     pub(super) monitors: BTreeMap<MonitorId, Watched>,
@@ -57,6 +62,8 @@ pub(super) struct Core {
     pub(super) canvas: Canvas,
     pub(super) effects: Vec<Effect>,
     pub(super) ticked_at: Moment,
+    /// When the windows were last looked at.
+    pub(super) judged_at: Moment,
     /// When the store was last told that the aggregator runs.
     pub(super) pulsed_at: Moment,
     pub(super) applied_at: Moment,
@@ -103,6 +110,7 @@ pub(super) struct Connection {
 pub(super) struct Remembered {
     pub(super) said: BTreeMap<MonitorId, Said>,
     pub(super) tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
+    pub(super) quality: BTreeMap<MonitorId, QualityKept>,
 }
 
 /// A monitor that is watched.
@@ -116,6 +124,8 @@ pub(super) struct Watched {
     pub(super) standings: BTreeMap<Region, Standing>,
     /// What has been said of it by events.
     pub(super) said: Said,
+    /// Why it is degraded, who was told, and what is usual for it.
+    pub(super) quality: QualityKept,
 }
 
 /// The latest check of one agent.
@@ -150,7 +160,8 @@ impl Core {
     /// When [`Core::apply`] is to be called even if nothing happens.
     pub(super) fn wake_at(&self) -> Moment {
         let engine = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
-        [engine, self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
+        let quality = self.judge_at();
+        [engine, quality, self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
             .into_iter()
             .flatten()
             .min()
@@ -167,6 +178,11 @@ impl Core {
                 quorate_quorum::Effect::Changed(change) => self.changed(&change, now),
                 quorate_quorum::Effect::Restarted { monitor, regions, began: _, took } => {
                     self.restarted(&monitor, &regions, took, now);
+                }
+                quorate_quorum::Effect::Withheld(change) => self.withheld(&change, now),
+                quorate_quorum::Effect::Outlier(outlier) => self.outlier(&outlier, now),
+                quorate_quorum::Effect::OutlierOver { outlier, until } => {
+                    self.outlier_over(&outlier, until, now);
                 }
                 quorate_quorum::Effect::Suspected { .. } => {}
             }
@@ -201,11 +217,21 @@ impl Core {
             self.feed(Event::Tick, now);
             self.canvas.touch_rest();
         }
+        if self.judge_at().is_some_and(|at| at <= now.moment) {
+            self.judged_at = now.moment;
+            self.judge(quality::Event::Tick, now);
+            self.canvas.touch_rest();
+        }
         self.expire_parked(now);
         self.watch_storage(now);
         self.pulse(now);
         self.submit(now);
         self.paint(now);
+    }
+
+    /// When windows are to be looked at: many at once, because each monitor has its own moment.
+    fn judge_at(&self) -> Option<Moment> {
+        self.quality.next_deadline().map(|at| at.max(self.judged_at.after(limits::QUALITY_PAUSE)))
     }
 
     /// Enrolled agents of a region that are connected.

@@ -7,6 +7,7 @@ mod canaries;
 mod doubts;
 mod enrol;
 mod evidence;
+mod quality;
 mod random;
 mod restart;
 mod run;

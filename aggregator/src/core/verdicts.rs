@@ -9,7 +9,7 @@ use super::{
     chance,
     effect::{Effect, Now},
     standing::enter,
-    state::Core,
+    state::{Core, Watched},
 };
 use crate::{
     decide::{self, Decision, Sighting, Situation},
@@ -35,30 +35,20 @@ impl Core {
     pub(super) fn changed(&mut self, change: &VerdictChange, now: Now) {
         let Some(watched) = self.monitors.get(&change.monitor) else { return };
         *self.counts.verdict_changes.entry(change.to.name()).or_default() += 1;
-        let timeline = timeline(&change.timeline, now);
-        let sightings = self.sightings(change);
         let open = self.incidents.get(&change.monitor);
         let before = open.map(|tracked| tracked.incident.verdict.clone());
-        let decision = decide::decide(&Situation {
-            monitor: &watched.monitor,
-            channels: &self.config.channels,
-            open,
-            change,
-            sightings: &sightings,
-            timeline,
-            incident_id: &chance::id("inc_", now.wall),
-            at: now.wall,
-        });
+        let decision = self.decision(watched, change, now);
         tracing::info!(
             monitor = %change.monitor,
             from = change.from.map(Verdict::name),
             to = change.to.name(),
-            rule = decide::sentence(&change.rule),
+            rule = decide::reason(change),
             "verdict"
         );
         let since = now.wall_of(change.timeline.decided_at);
         let verdict = Change::Verdict { monitor: change.monitor.clone(), verdict: change.to, since };
         self.ledger.change(verdict, now.moment);
+        self.judge_verdict(&change.monitor, change.to, now);
         self.turn(&change.monitor, Some(change.to), since, now);
         self.canvas.touch(&change.monitor);
         if let Some(decision) = decision {
@@ -68,6 +58,33 @@ impl Core {
             self.keep_evidence(change, &decision, now);
             self.decided(change.to.name(), decision, now);
         }
+    }
+
+    /// Enough regions fail, and down is withheld: the monitor's incident says why.
+    pub(super) fn withheld(&mut self, change: &VerdictChange, now: Now) {
+        let Some(watched) = self.monitors.get(&change.monitor) else { return };
+        tracing::info!(monitor = %change.monitor, rule = decide::reason(change), "down is withheld");
+        if !self.incidents.contains_key(&change.monitor) {
+            return;
+        }
+        if let Some(decision) = self.decision(watched, change, now) {
+            self.decided(change.to.name(), decision, now);
+        }
+        self.canvas.touch(&change.monitor);
+    }
+
+    /// What follows from a change of verdict.
+    fn decision(&self, watched: &Watched, change: &VerdictChange, now: Now) -> Option<Decision> {
+        decide::decide(&Situation {
+            monitor: &watched.monitor,
+            channels: &self.config.channels,
+            open: self.incidents.get(&change.monitor),
+            change,
+            sightings: &self.sightings(change),
+            timeline: timeline(&change.timeline, now),
+            incident_id: &chance::id("inc_", now.wall),
+            at: now.wall,
+        })
     }
 
     /// Writes down what a decision was made from, in the same transaction.

@@ -45,7 +45,8 @@ pub(super) fn unobserved(situation: &Situation<'_>) -> IncidentCause {
         | Rule::SingleRegion { .. }
         | Rule::SomeFail { .. }
         | Rule::Recovered { .. }
-        | Rule::FirstVotes { .. } => "The failing regions' reports are not at hand.".to_owned(),
+        | Rule::FirstVotes { .. }
+        | Rule::TooFewDomains { .. } => "The failing regions' reports are not at hand.".to_owned(),
     };
     IncidentCause {
         kind: "unobserved".to_owned(),

@@ -5,7 +5,7 @@
 //! restarted in between. The rules, each chosen so that a state is told once and not as often as it is seen:
 //!
 //! - *Reconnects*: once a spell. A spell is over when a region has been quiet for a quarter of an hour.
-//! - *Certificates that end*: once when the warning time begins, and again 7, 3 and 1 days before the end. Certificates of
+//! - *Certificates that end*: once when the warning time begins, and again 7 days and 1 day before the end. Certificates of
 //!   one fleet that end together are one.
 //! - *Certificates that differ*: when two regions have each been shown their own for ten minutes at the same time, and not
 //!   again before they have agreed for a day. A renewal that passes through a fleet is over by then; a node here and there
@@ -26,7 +26,10 @@ use super::{Announcement, reference};
 use crate::{
     config::{Channel, Monitor},
     limits,
-    model::{AlertEvent, CertificateSaid, EventKind, IdleSaid, MonitorEvent, Said, Severity, rfc3339},
+    model::{
+        AlertEvent, CertificateSaid, Degradation, DegradedReason, EventKind, IdleSaid, MonitorEvent, Said,
+        Severity, rfc3339,
+    },
 };
 
 /// News of a monitor.
@@ -290,6 +293,20 @@ pub fn address_words(found: &[AddressResult]) -> Option<String> {
     (count > 0).then(|| format!("{count} of {} addresses {verb}: {list}", found.len()))
 }
 
+/// A reason began for which the monitor is degraded. It is announced apart, with all of them.
+pub fn degraded(reason: &DegradedReason) -> News {
+    News::new(EventKind::Degraded, None, reason.summary.clone())
+}
+
+/// The monitor is not degraded any more. It is announced apart.
+pub fn recovered(degradation: &Degradation) -> News {
+    let kinds = degradation.reasons.iter().map(|reason| reason.kind.as_str()).collect::<BTreeSet<_>>();
+    let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+    let lasted = degradation.recovered_at.map(|at| at.since(degradation.since));
+    let lasted = lasted.map(|lasted| format!(" after {lasted}")).unwrap_or_default();
+    News::new(EventKind::Recovered, None, format!("It is not degraded any more{lasted} ({kinds})."))
+}
+
 /// Whether two findings cannot both be true.
 fn contradicts(before: &IdleSaid, found: &IdleSaid) -> bool {
     // Timers and the network are no more exact than that.
@@ -299,7 +316,7 @@ fn contradicts(before: &IdleSaid, found: &IdleSaid) -> bool {
     ends_below(before, found) || ends_below(found, before)
 }
 
-fn days(span: Micros) -> String {
+pub(super) fn days(span: Micros) -> String {
     let hours = span.0 / 3_600_000_000;
     match (hours / 24, hours % 24) {
         (0, 0) => "less than an hour".to_owned(),

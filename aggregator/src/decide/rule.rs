@@ -48,6 +48,12 @@ pub fn sentence(rule: &Rule) -> String {
         Rule::FirstVotes { passing, eligible } => {
             format!("{passing} of {} {}.", voters(eligible), if passing == 1 { "passes" } else { "pass" })
         }
+        Rule::TooFewDomains { failing, eligible, domains, domains_needed } => format!(
+            "{failing} of {} fail, and that is not called down: they are of {}, and at least {domains_needed} domains \
+             have to fail, because what one of them has in common may be what is broken.",
+            voters(eligible),
+            if domains == 1 { "one domain".to_owned() } else { format!("{domains} domains") },
+        ),
     }
 }
 
@@ -97,6 +103,11 @@ mod tests {
             (
                 Rule::Recovered { passing: 4, eligible: 5 },
                 "4 of 5 regions with a vote passed twice in a row.",
+            ),
+            (
+                Rule::TooFewDomains { failing: 4, eligible: 5, domains: 1, domains_needed: 2 },
+                "4 of 5 regions with a vote fail, and that is not called down: they are of one domain, and at least 2 \
+                 domains have to fail, because what one of them has in common may be what is broken.",
             ),
             (Rule::FirstVotes { passing: 1, eligible: 1 }, "1 of 1 region with a vote passes."),
         ] {

@@ -16,9 +16,40 @@ pub fn shown_url(url: &str) -> String {
     }
 }
 
+/// What a monitor's failing may have in common with that of others: the registrable domain of its host, taken as the last
+/// two labels of the name; an address as it is. `example.co.uk` and all its neighbours are thus taken for related, which
+/// makes the engine the more careful.
+pub fn target(url: &str) -> String {
+    let Ok(parsed) = url::Url::parse(url) else { return String::new() };
+    match parsed.host() {
+        Some(url::Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            let start = name.rmatch_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1);
+            name.get(start..).unwrap_or(name).to_owned()
+        }
+        Some(address @ (url::Host::Ipv4(_) | url::Host::Ipv6(_))) => address.to_string(),
+        None => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_are_registrable_domains() {
+        for (url, name) in [
+            ("wss://chat.eu.example.org/socket", "example.org"),
+            ("wss://example.org:8443", "example.org"),
+            ("wss://a.example.org./", "example.org"),
+            ("ws://localhost:9001/", "localhost"),
+            ("ws://192.0.2.7:9001/", "192.0.2.7"),
+            ("ws://[2001:db8::1]/", "[2001:db8::1]"),
+            ("nonsense", ""),
+        ] {
+            assert_eq!(target(url), name, "{url}");
+        }
+    }
 
     #[test]
     fn secrets_are_not_shown() {

@@ -143,14 +143,13 @@ fn shown(cell: Cell, is_ascii: bool) -> String {
 }
 
 fn verdict(lane: &Lane, paper: Paper) -> String {
-    let mark = match (lane.vote.as_str(), paper.is_ascii) {
+    match (lane.vote.as_str(), paper.is_ascii) {
         ("fail", false) => format!("{FAIL}✗{FAIL:#}"),
         ("fail", true) => format!("{FAIL}x{FAIL:#}"),
         ("ok", false) => format!("{PASS}✓{PASS:#}"),
         ("ok", true) => format!("{PASS}o{PASS:#}"),
         _ => format!("{DIM}-{DIM:#}"),
-    };
-    mark
+    }
 }
 
 fn style(kind: MarkKind) -> Style {

@@ -5,8 +5,6 @@
 //! are told in a line each.
 
 mod sentences;
-#[cfg(test)]
-mod tests;
 mod timeline;
 
 use quorate_proto::WallMicros;

@@ -69,9 +69,12 @@ impl ReadUnit {
     }
 }
 
+/// Checks by where they are signed.
+pub type Checks<'a> = BTreeMap<Source, Check<'a>>;
+
 /// Every check of a monitor, in order of agent and chain.
-pub fn checks<'a>(units: &'a Units, monitor: &MonitorId) -> Vec<Check<'a>> {
-    let mut checks = Vec::new();
+pub fn checks<'a>(units: &'a Units, monitor: &MonitorId) -> Checks<'a> {
+    let mut checks = Checks::new();
     for unit in units.values() {
         let Content::Batch(batch) = &unit.content else { continue };
         for (result, index) in batch.results.iter().zip(0..).filter(|(result, _)| result.monitor == *monitor)
@@ -82,7 +85,7 @@ pub fn checks<'a>(units: &'a Units, monitor: &MonitorId) -> Vec<Check<'a>> {
                 .zip(unit.held)
                 .map(|(received, held)| Times { received, ended: received.before(held + result.age) });
             let source = Source { agent, epoch, sequence, index };
-            checks.push(Check { source, result, times, revision: batch.revision });
+            checks.insert(source, Check { source, result, times, revision: batch.revision });
         }
     }
     checks
@@ -121,24 +124,26 @@ pub struct Rebuilt {
     pub by_agents_clock: bool,
 }
 
-/// Rebuilds the run that a ballot claims, from the checks that are there: those of its agent from the unit in which the run
+/// Rebuilds the run that a ballot claims, by at most as much `work` as is left, from the checks that are there: those of its agent from the unit in which the run
 /// begins to the check that it names. None where that check is not among them.
 pub fn ballot(
     claimed: &BallotRecord,
     region: &Region,
     policy: &Policy,
     decided: Moment,
-    checks: &[Check<'_>],
+    checks: &Checks<'_>,
+    work: &mut usize,
 ) -> Option<Rebuilt> {
     let source = claimed.source();
     let begins = (BootEpoch(claimed.run_first_epoch), Sequence(claimed.run_first_sequence));
-    let of_run = |check: &&Check<'_>| {
-        let Source { agent, epoch, sequence, .. } = check.source;
-        agent == source.agent && (epoch, sequence) >= begins && check.source <= source
-    };
-    let named = checks.iter().find(|check| check.source == source)?;
+    let from = Source { agent: source.agent, epoch: begins.0, sequence: begins.1, index: 0 };
+    let named = checks.get(&source)?;
     let is_usable = |times: &Times| times.received <= decided;
-    let run: Vec<&Check<'_>> = checks.iter().filter(of_run).collect();
+    // Backwards, so that the bound leaves the latest; a range must not end before it begins.
+    let run = checks.range(from.min(source)..=source).rev().map(|(_, check)| check);
+    let mut run: Vec<&Check<'_>> = run.take(*work).collect();
+    run.reverse();
+    *work = work.saturating_sub(run.len());
     let by_agents_clock = run.iter().any(|check| !check.times.as_ref().is_some_and(is_usable));
     let observed = run.into_iter().filter_map(|check| {
         let times = match check.times.filter(|times| !by_agents_clock && is_usable(times)) {

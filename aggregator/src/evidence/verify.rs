@@ -4,25 +4,26 @@
 //! chain), and each decision: that every vote is in the unit that it names, that the run behind it is no longer than the
 //! signed checks bear, and that the engine's own rules give this verdict for these votes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod decision;
+mod units;
 
-use data_encoding::BASE64;
-use quorate_proto::{AgentKey, AggregatorKey, BootEpoch, Micros, Region, Sequence, unit::Content};
-use quorate_quorum::{Moment, Verdict, Vote, judge};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use quorate_proto::{AgentKey, AggregatorKey};
 use serde::Serialize;
 
+use self::{
+    decision::Judge,
+    units::{check_chains, check_units},
+};
 use super::{
-    file::{EvidenceFile, FORMAT, ReceivedUnit, VERSION},
-    rebuild::{self, Check, ReadUnit, Units},
-    seal,
+    file::{EvidenceFile, FORMAT, VERSION},
+    rebuild, seal,
 };
-use crate::{
-    limits,
-    model::{
-        DecisionRecord,
-        evidence::{BallotRecord, RegionRecord, RuleRecord, as_text, digest_text, finding_name},
-    },
-};
+use crate::{limits, model::evidence::as_text};
 
 /// The keys that a reader trusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,9 +171,10 @@ pub fn verify(bytes: &[u8], pins: &Pins) -> Report {
     let units = check_units(&file, &mut report);
     check_chains(&file, &units, &mut report);
     let checks = rebuild::checks(&units, &file.incident.monitor);
+    let work = Cell::new(limits::EVIDENCE_CHECKS_REPLAYED_MAX);
     for (decision, number) in file.decisions.iter().zip(0..) {
-        let found =
-            Judge { file: &file, decision, number, units: &units, checks: &checks }.judge(&mut report);
+        let found = Judge { file: &file, decision, number, units: &units, checks: &checks, work: &work }
+            .judge(&mut report);
         report.decisions.push(found);
     }
     report
@@ -274,302 +276,6 @@ fn check_pins(file: &EvidenceFile, pins: &Pins, report: &mut Report) {
                 report.fault(format!("agent {name}"), format!("has the key that is pinned for {pinned}"));
             }
             Some(_) => {}
-        }
-    }
-}
-
-/// Units whose signature is good; what is wrong with the others is told.
-fn check_units(file: &EvidenceFile, report: &mut Report) -> Units {
-    let mut units = Units::new();
-    for (entry, index) in file.units.iter().zip(0..) {
-        let place = |field: &str| file.describe(&format!("units[{index}]{field}"));
-        match read_unit(file, entry) {
-            Err((field, problem)) => report.fault(place(field), problem),
-            Ok(unit) => {
-                let key = (unit.place.agent, unit.place.epoch, unit.place.sequence);
-                // A gap may start where a batch stands that came after all.
-                let is_gap = matches!(unit.content, Content::Gap(_));
-                if let Some(other) = units.get(&key).filter(|_| !is_gap) {
-                    if !matches!(other.content, Content::Gap(_)) {
-                        report.fault(place(""), "stands where another unit of the file stands");
-                    }
-                }
-                if !(is_gap && units.contains_key(&key)) {
-                    units.insert(key, unit);
-                }
-                report.units += 1;
-            }
-        }
-    }
-    units
-}
-
-fn read_unit(file: &EvidenceFile, entry: &ReceivedUnit) -> Result<ReadUnit, (&'static str, String)> {
-    let bytes = BASE64
-        .decode(entry.bytes.as_bytes())
-        .map_err(|error| (".bytes", format!("is no base64: {error}")))?;
-    let (received, held) = (entry.received_us.map(Moment), entry.held_us.map(Micros));
-    let signed = quorate_proto::SignedUnit::parse(bytes.clone())
-        .map_err(|error| (".bytes", format!("is no unit: {error}")))?;
-    let found = *signed.place();
-    for (field, is_same, is) in [
-        (".agent", found.agent == entry.agent, found.agent.to_string()),
-        (".epoch", found.epoch.0 == entry.epoch, found.epoch.0.to_string()),
-        (".sequence", found.sequence.0 == entry.sequence, found.sequence.0.to_string()),
-    ] {
-        if !is_same {
-            return Err((field, format!("is not what the unit itself says, which is {is}")));
-        }
-    }
-    if found.aggregator != file.aggregator {
-        let problem = format!("was signed for another aggregator, {}", found.aggregator);
-        return Err((".bytes", problem));
-    }
-    if !signed.is_signed() {
-        let problem = "is not as its agent signed it: the signature does not hold";
-        return Err((".bytes", problem.to_owned()));
-    }
-    ReadUnit::read(bytes, received, held).map_err(|error| (".bytes", format!("is no unit: {error}")))
-}
-
-/// That each unit names the one before; what is missing between two of one epoch is a gap.
-fn check_chains(file: &EvidenceFile, units: &Units, report: &mut Report) {
-    let mut before: Option<&ReadUnit> = None;
-    for unit in units.values() {
-        let place = &unit.place;
-        let same = before.filter(|one| one.place.agent == place.agent && one.place.epoch == place.epoch);
-        let who = file.who(&place.agent);
-        let stands = || format!("unit {} of agent {who}, epoch {}", place.sequence.0, place.epoch.0);
-        if place.sequence == Sequence(0) && place.previous != quorate_proto::Digest::NONE {
-            report.fault(stands(), "is the first of its epoch and names one before");
-        }
-        if let Some(one) = same {
-            let (next, digest, cause) = match &one.content {
-                Content::Batch(_) => (one.place.sequence.next(), one.digest, None),
-                Content::Gap(gap) => (gap.resume, gap.resume_previous, Some(gap.cause.name())),
-            };
-            let is_batch = matches!(unit.content, Content::Batch(_));
-            if let Some(cause) = cause {
-                report.gap(file, place.agent, place.epoch, one.place.sequence.0, next.0, Some(cause));
-            }
-            if place.sequence > next {
-                report.gap(file, place.agent, place.epoch, next.0, place.sequence.0, None);
-            } else if place.sequence == next && place.previous != digest && is_batch {
-                report.fault(stands(), "does not name the digest of the unit before: the chain is broken");
-            }
-        }
-        before = Some(unit);
-    }
-}
-
-impl Report {
-    fn gap(
-        &mut self,
-        file: &EvidenceFile,
-        agent: AgentKey,
-        epoch: BootEpoch,
-        first: u64,
-        next: u64,
-        signed: Option<&'static str>,
-    ) {
-        let last = next.saturating_sub(1).max(first);
-        self.gaps.push(Gap { agent, name: file.who(&agent), epoch: epoch.0, first, last, signed });
-    }
-}
-
-/// One decision and what it is judged by.
-struct Judge<'a> {
-    file: &'a EvidenceFile,
-    decision: &'a DecisionRecord,
-    number: usize,
-    units: &'a Units,
-    checks: &'a [Check<'a>],
-}
-
-/// What was found of a ballot.
-enum Found {
-    /// Signed, with the run that the signed checks bear.
-    Signed(Box<BallotRecord>),
-    /// Not in the file.
-    Absent,
-}
-
-impl Judge<'_> {
-    fn judge(&self, report: &mut Report) -> DecisionReport {
-        let decision = self.decision;
-        let faults_before = report.faults.len();
-        let mut told = DecisionReport {
-            verdict: format!("{} -> {}", decision.from.as_deref().unwrap_or("none"), decision.to),
-            decided_at: crate::model::rfc3339::text(decision.wall(decision.decided_us)),
-            rule: decision.sentence.clone(),
-            proof: Proof::Proven,
-            votes_proven: 0,
-            remarks: Vec::new(),
-        };
-        let mut borne = decision.clone();
-        for (region, index) in borne.regions.iter_mut().zip(0..) {
-            self.bear(region, index, &mut told, report);
-        }
-        self.rules(&borne, &mut told, report);
-        if report.faults.len() > faults_before {
-            told.proof = Proof::Refuted;
-        }
-        told
-    }
-
-    /// Replaces what a region claims by what signed checks bear.
-    fn bear(&self, region: &mut RegionRecord, index: usize, told: &mut DecisionReport, report: &mut Report) {
-        let name = region.region.clone();
-        if region.vote == "abstain" {
-            let why = region.abstains.as_deref().unwrap_or("no reason given");
-            told.remarks.push(match region.awaited {
-                true => {
-                    format!("region {name} had no vote and was waited for ({why}): the aggregator's word")
-                }
-                false => {
-                    format!("region {name} abstained ({why}): the aggregator's word, as no check shows it")
-                }
-            });
-        }
-        let counts = region.vote != "abstain";
-        for (ballot, nth) in region.ballots.iter_mut().zip(0..) {
-            let path = format!("regions[{index}].ballots[{nth}]");
-            let who = ballot.who();
-            match self.find(ballot, &name, &path, told, report) {
-                Some(Found::Signed(signed)) => {
-                    told.votes_proven += usize::from(counts && ballot.discounted.is_none());
-                    *ballot = *signed;
-                }
-                Some(Found::Absent) if counts && ballot.discounted.is_none() => {
-                    told.proof = Proof::NotProven;
-                    told.remarks.push(format!(
-                        "the check of agent {who} (region {name}) is in unit {} of epoch {}, which is not in the file: \
-                         the vote is the aggregator's word",
-                        ballot.sequence, ballot.epoch
-                    ));
-                }
-                Some(Found::Absent) | None => {}
-            }
-            if ballot.discounted.is_some() && counts {
-                let why = ballot.discounted.as_deref().unwrap_or_default();
-                told.remarks.push(format!(
-                    "agent {who} (region {name}) did not count ({why}): the aggregator's word"
-                ));
-            }
-        }
-    }
-
-    /// Finds a ballot's check in the unit that it names. What contradicts it is a fault, and gives nothing.
-    fn find(
-        &self,
-        claimed: &BallotRecord,
-        region: &Region,
-        path: &str,
-        told: &mut DecisionReport,
-        report: &mut Report,
-    ) -> Option<Found> {
-        let decided = Moment(self.decision.decided_us);
-        let grounds = self.decision.grounds()?;
-        let mut fault = |field: &str, problem: String| {
-            let path = format!("decisions[{}].{path}.{field}", self.number);
-            report.fault(self.file.describe(&path), problem);
-        };
-        let key = (claimed.agent, BootEpoch(claimed.epoch), Sequence(claimed.sequence));
-        let Some(unit) = self.units.get(&key) else { return Some(Found::Absent) };
-        if claimed.digest.as_ref().is_some_and(|digest| *digest != digest_text(unit.digest)) {
-            fault("digest", format!("is not that of the unit, {}", digest_text(unit.digest)));
-            return None;
-        }
-        let source = claimed.source();
-        let Some(check) = self.checks.iter().find(|check| check.source == source) else {
-            fault("index", format!("the unit has no result of monitor {} there", self.file.incident.monitor));
-            return None;
-        };
-        let finding = finding_name(check.finding());
-        if finding != claimed.finding {
-            fault("finding", format!("is {:?}, and the agent signed {finding:?}", claimed.finding));
-            return None;
-        }
-        let took = check.took(&grounds.policy);
-        if took.0 != claimed.took_us {
-            fault("took_us", format!("is {}, and the agent signed {}", claimed.took_us, took.0));
-            return None;
-        }
-        if let Some(times) = check.times.filter(|times| times.received <= decided)
-            && times.ended.min(times.received).0 != claimed.ended_us
-        {
-            let ended = times.ended.0;
-            fault("ended_us", format!("is {}, and receipt and age give {ended}", claimed.ended_us));
-            return None;
-        }
-        let rebuilt = rebuild::ballot(claimed, region, &grounds.policy, decided, self.checks)?;
-        let mut borne = claimed.clone();
-        borne.run_checks = claimed.run_checks.min(rebuilt.ballot.run_checks);
-        borne.run_started_us = claimed.run_started_us.max(rebuilt.ballot.run_started.0);
-        if rebuilt.by_agents_clock {
-            let who = claimed.who();
-            told.remarks.push(format!(
-                "agent {who}: a unit was stored when it was sent again, so the agent's own clock orders its checks"
-            ));
-        }
-        if borne != *claimed && self.decision.needs_run(claimed) {
-            let who = claimed.who();
-            told.remarks.push(format!(
-                "agent {who}: {} of {} checks of its run are borne by units of the file",
-                borne.run_checks, claimed.run_checks
-            ));
-        }
-        Some(Found::Signed(Box::new(borne)))
-    }
-
-    /// Lets the engine's rules look at what is borne.
-    fn rules(&self, borne: &DecisionRecord, told: &mut DecisionReport, report: &mut Report) {
-        let decision = self.decision;
-        let place = |field: &str| format!("decisions[{}]{field}", self.number);
-        let unique: BTreeSet<&Region> = decision.regions.iter().map(|region| &region.region).collect();
-        if unique.len() != decision.regions.len() {
-            return report.fault(place(".regions"), "names a region twice");
-        }
-        let (Some(grounds), Ok(before), Some(stated)) =
-            (borne.grounds(), decision.before(), Verdict::from_name(&decision.to))
-        else {
-            return report.fault(place(""), "has a word that is none of ours");
-        };
-        let judged = judge(&grounds, before);
-        for (vote, region) in judged.votes.iter().zip(&decision.regions) {
-            let abstains = matches!(vote, Vote::Abstain(_));
-            if abstains != (region.vote == "abstain") || (!abstains && vote.name() != region.vote) {
-                let problem = format!("is {:?}, and its agents' checks give {:?}", region.vote, vote.name());
-                report.fault(format!("{} (region {})", place(".regions[].vote"), region.region), problem);
-            }
-        }
-        let given = judged.verdict.map(|(verdict, rule)| (verdict, RuleRecord::of(&rule)));
-        match given {
-            Some((verdict, rule)) if verdict == stated && rule == decision.rule => {}
-            Some((verdict, rule)) if verdict == stated => {
-                let problem = format!("is {:?}, and the rules give {rule:?}", decision.rule);
-                report.fault(place(".rule"), problem);
-            }
-            _ if told.proof == Proof::NotProven => {}
-            other => {
-                let gives = other.map_or("no change", |(verdict, _)| verdict.name());
-                let problem =
-                    format!("is {:?}, and the rules applied to these votes give {gives}", decision.to);
-                report.fault(place(".to"), problem);
-            }
-        }
-        if stated == Verdict::Unobserved {
-            told.proof = Proof::NotProven;
-            told.remarks.push(
-                "that nobody could tell is the aggregator's word: no signature shows that agents were silent"
-                    .to_owned(),
-            );
-        }
-        if decision.state.graced {
-            told.remarks.push(
-                "after a start or a change, absent regions were counted as voters: that makes a verdict harder, not easier"
-                    .to_owned(),
-            );
         }
     }
 }

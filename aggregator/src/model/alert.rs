@@ -3,7 +3,7 @@
 use quorate_proto::WallMicros;
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, MonitorEvent, rfc3339};
+use super::{Degradation, Incident, MonitorEvent, rfc3339};
 use crate::config::Channel;
 
 /// A channel's id, as configured.
@@ -45,6 +45,12 @@ pub enum AlertEvent {
         /// What is the matter, and what to do.
         summary: String,
     },
+    /// A monitor works, and not well; or a further reason for that began. Goes to channels that ask for it.
+    #[serde(rename = "monitor.degraded")]
+    Degraded(Box<Degradation>),
+    /// It works well again.
+    #[serde(rename = "monitor.recovered")]
+    Recovered(Box<Degradation>),
 }
 
 impl AlertEvent {
@@ -56,6 +62,8 @@ impl AlertEvent {
             Self::Resolved(_) => "incident.resolved",
             Self::Event(_) => "monitor.event",
             Self::Notice { .. } => "operator.notice",
+            Self::Degraded(_) => "monitor.degraded",
+            Self::Recovered(_) => "monitor.recovered",
         }
     }
 
@@ -64,6 +72,7 @@ impl AlertEvent {
         match self {
             Self::Opened(incident) | Self::Updated(incident) | Self::Resolved(incident) => Some(incident),
             Self::Event(_) | Self::Notice { .. } => None,
+            Self::Degraded(_) | Self::Recovered(_) => None,
         }
     }
 }

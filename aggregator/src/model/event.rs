@@ -43,6 +43,10 @@ pub enum EventKind {
     AddressesFailing,
     /// All of them pass again.
     AddressesRecovered,
+    /// It works, and not well.
+    Degraded,
+    /// It works well again.
+    Recovered,
 }
 
 /// How much an event matters.
@@ -57,7 +61,7 @@ pub enum Severity {
 
 impl EventKind {
     /// Every kind, for bounded metric labels.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Restarted,
         Self::ReconnectsFrequent,
         Self::CertificateExpiring,
@@ -65,6 +69,8 @@ impl EventKind {
         Self::IdleTimeoutChanged,
         Self::AddressesFailing,
         Self::AddressesRecovered,
+        Self::Degraded,
+        Self::Recovered,
     ];
 
     /// The stable name.
@@ -77,6 +83,8 @@ impl EventKind {
             Self::IdleTimeoutChanged => "idle_timeout_changed",
             Self::AddressesFailing => "addresses_failing",
             Self::AddressesRecovered => "addresses_recovered",
+            Self::Degraded => "degraded",
+            Self::Recovered => "recovered",
         }
     }
 
@@ -84,6 +92,8 @@ impl EventKind {
     pub const fn severity(self) -> Severity {
         match self {
             Self::Restarted | Self::AddressesRecovered => Severity::Info,
+            Self::Recovered => Severity::Info,
+            Self::Degraded => Severity::Warning,
             Self::ReconnectsFrequent
             | Self::CertificateExpiring
             | Self::CertificatesDiffer

@@ -3,14 +3,18 @@
 //! Times that end in `_us` are microseconds by the aggregator's steady clock, which decided; `wall_offset_us` added to one
 //! gives microseconds since 1970 by its wall clock, for people.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use quorate_proto::{
     AgentKey, AgentName, BootEpoch, Digest, Micros, Region, Sequence, WallMicros, unit::Place,
 };
 use quorate_quorum::{
     Abstention, BallotGrounds, Crossed, Finding, Grounds, Moment, Policy, Quorum, RegionGrounds, Reprieved,
-    Rule, Sensitivity, Source, Verdict, VerdictChange, Vote,
+    Rule, Sensitivity, Source, Spread, Verdict, VerdictChange, Vote,
 };
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +89,8 @@ pub struct DecisionRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleRecord {
-    /// `fast_quorum`, `majority`, `single_region`, `some_fail`, `too_few_voters`, `recovered` or `first_votes`.
+    /// `fast_quorum`, `majority`, `single_region`, `some_fail`, `too_few_voters`, `recovered`, `first_votes` or
+    /// `too_few_domains`.
     pub name: String,
     /// Counts of regions and attempts; spans end in `_us`.
     pub numbers: BTreeMap<String, u64>,
@@ -107,6 +112,10 @@ pub struct PolicyRecord {
     pub sensitivity: String,
     /// How long an announced restart may take.
     pub restart_budget_us: u64,
+    /// The labels of agents whose values form domains.
+    pub domains: BTreeSet<String>,
+    /// How many domains of each must fail, where so many are there.
+    pub min_domains: u16,
     /// The revision of the assignments that brought the monitor's form.
     pub revision: u64,
 }
@@ -125,6 +134,22 @@ pub struct StateRecord {
     pub answers_due_us: Option<u64>,
     /// The restart that the server had announced.
     pub reprieve: Option<ReprieveRecord>,
+    /// How the failing regions spread over domains, for each label.
+    pub spread: Vec<SpreadRecord>,
+}
+
+/// How the failing regions spread over the domains of one label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpreadRecord {
+    /// Which label.
+    pub label: String,
+    /// The domains that fail, each with its failing regions.
+    pub failing: BTreeMap<String, BTreeSet<Region>>,
+    /// The domains that were there.
+    pub there: BTreeSet<String>,
+    /// How many of them had to fail.
+    pub needed: u16,
 }
 
 /// Since when enough regions fail.
@@ -210,7 +235,7 @@ pub type Enrolled<'a> = &'a dyn Fn(&AgentKey) -> Option<(AgentName, BTreeMap<Str
 impl DecisionRecord {
     /// Writes a change of verdict down.
     pub fn of(change: &VerdictChange, sentence: String, wall_offset_us: i64, enrolled: Enrolled<'_>) -> Self {
-        let Grounds { policy, at, is_graced, quorum, majority, answers_due, reprieve, regions } =
+        let Grounds { policy, at, is_graced, quorum, majority, answers_due, reprieve, regions, spread } =
             &change.grounds;
         let us = |moment: Moment| moment.0;
         let crossed = |one: Crossed| CrossedRecord { at_us: one.at.0, first_us: one.first.0 };
@@ -231,6 +256,7 @@ impl DecisionRecord {
                 majority: majority.map(crossed),
                 answers_due_us: answers_due.map(us),
                 reprieve: reprieve.map(|one| ReprieveRecord { until_us: one.until.0, is_back: one.is_back }),
+                spread: spread.iter().map(SpreadRecord::of).collect(),
             },
             regions: regions.iter().map(|region| RegionRecord::of(region, enrolled)).collect(),
         }
@@ -253,6 +279,7 @@ impl DecisionRecord {
                 .reprieve
                 .map(|one| Reprieved { until: Moment(one.until_us), is_back: one.is_back }),
             regions,
+            spread: self.state.spread.iter().map(SpreadRecord::spread).collect(),
         })
     }
 
@@ -279,10 +306,10 @@ impl DecisionRecord {
 
     /// Units that hold some last passes of a run, as its agent has made them so far.
     fn units_of_passes(&self, ballot: &BallotRecord) -> u64 {
-        let last = 3 * self.policy.interval_us + 60_000_000;
+        let last = self.policy.interval_us.saturating_mul(3).saturating_add(60_000_000);
         let spent = ballot.ended_us.saturating_sub(ballot.run_started_us).max(1);
         let units = ballot.sequence.saturating_sub(ballot.run_first_sequence);
-        units.saturating_mul(last) / spent + 8
+        (units.saturating_mul(last) / spent).saturating_add(8)
     }
 
     /// Where the signed units are that it rests on. Of agents that failed all of the run, and where the verdict is up all
@@ -359,6 +386,15 @@ impl RuleRecord {
             Rule::FirstVotes { passing, eligible } => {
                 ("first_votes", vec![("passing", n(passing)), ("eligible", n(eligible))])
             }
+            Rule::TooFewDomains { failing, eligible, domains, domains_needed } => (
+                "too_few_domains",
+                vec![
+                    ("failing", n(failing)),
+                    ("eligible", n(eligible)),
+                    ("domains", n(domains)),
+                    ("domains_needed", n(domains_needed)),
+                ],
+            ),
         };
         let numbers = numbers.into_iter().map(|(key, value)| (key.to_owned(), value));
         Self { name: name.to_owned(), numbers: numbers.collect() }
@@ -367,6 +403,18 @@ impl RuleRecord {
     /// One of its numbers.
     pub fn number(&self, name: &str) -> Option<u64> {
         self.numbers.get(name).copied()
+    }
+}
+
+impl SpreadRecord {
+    fn of(spread: &Spread) -> Self {
+        let Spread { label, failing, there, needed } = spread.clone();
+        Self { label, failing, there, needed }
+    }
+
+    fn spread(&self) -> Spread {
+        let Self { label, failing, there, needed } = self.clone();
+        Spread { label, failing, there, needed }
     }
 }
 
@@ -391,12 +439,14 @@ impl PolicyRecord {
             confirm_for_us: policy.confirm_for.map(|span| span.0),
             sensitivity: sensitivity.to_owned(),
             restart_budget_us: policy.restart_budget.0,
+            domains: policy.domains.clone(),
+            min_domains: policy.min_domains,
             revision: policy.revision,
         }
     }
 
     /// The policy for some regions. None where a word is none of ours.
-    pub fn policy(&self, regions: std::collections::BTreeSet<Region>) -> Option<Policy> {
+    pub fn policy(&self, regions: BTreeSet<Region>) -> Option<Policy> {
         let quorum = match self.quorum.as_str() {
             "default" => Quorum::Default,
             "majority" => Quorum::Majority,
@@ -415,6 +465,8 @@ impl PolicyRecord {
             confirm_for: self.confirm_for_us.map(Micros),
             sensitivity,
             restart_budget: Micros(self.restart_budget_us),
+            domains: self.domains.clone(),
+            min_domains: self.min_domains,
             revision: self.revision,
             ..Policy::new(regions, Micros(self.interval_us), Micros(self.timeout_us))
         })

@@ -7,7 +7,7 @@ use super::{
     Alert, AlertEvent, Delivery, DeliveryState, EventKind, Incident, IncidentCause, IncidentTimeline,
     MonitorEvent, MonitorReference, Secret,
 };
-use crate::config::{Channel, ChannelKind, Monitor};
+use crate::config::{Channel, ChannelKind, Domains, Monitor};
 
 /// A channel from its id and what it asks for: `x`, `x:p` for partial, `x:o` for the operator's, `x:po` for both.
 pub(crate) fn channel(text: &str) -> Channel {
@@ -18,6 +18,7 @@ pub(crate) fn channel(text: &str) -> Channel {
         partial: wants.contains('p'),
         operator: wants.contains('o'),
         events: wants.contains('e'),
+        degraded: wants.contains('d'),
     }
 }
 
@@ -35,8 +36,11 @@ pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        domains: Domains::default(),
         restart_budget: Micros::from_secs(30),
         certificate_warning: Micros::from_secs(14 * 86_400),
+        certificate_degraded: Micros::from_secs(3 * 86_400),
+        latency: None,
         channels: ["x", "y", "z"].map(str::to_owned).to_vec(),
     }
 }

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::{AgentKey, AgentName, Micros, MonitorId, Region, WallMicros, outcome::TlsFacts};
-use quorate_quorum::{Verdict, Vote};
+use quorate_quorum::{
+    Contradiction, Verdict, Vote,
+    quality::{LatencySla, Quantiles},
+};
 
-use super::Incident;
+use super::{DegradedReason, Incident};
 
 /// A picture of the present. Replaced as a whole, at most five times a second.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +52,12 @@ pub struct MonitorView {
     pub verify_tls: bool,
     /// Every configured region, in order.
     pub regions: Vec<RegionView>,
+    /// Why it is degraded, where it is; empty too where its verdict is worse than that.
+    pub degraded: Vec<DegradedReason>,
+    /// The round trips of all regions together over the window, where there are any.
+    pub round_trips: Option<Quantiles>,
+    /// What is promised of them.
+    pub latency: Option<LatencySla>,
 }
 
 /// One region's standing on one monitor.
@@ -74,6 +83,8 @@ pub struct RegionView {
     pub addresses: Option<String>,
     /// After which idle time the path cuts a connection, in words, where that was looked for.
     pub idle_timeout: Option<String>,
+    /// Its round trips over the monitor's window, where there are any.
+    pub round_trips: Option<Quantiles>,
 }
 
 /// The canary of one region on one monitor: as it stands, and counts since the aggregator's start.
@@ -142,6 +153,21 @@ pub struct AgentView {
     pub health: Option<quorate_proto::frame::Health>,
     /// When it joined.
     pub enrolled_at: WallMicros,
+    /// How it contradicts the other regions, where its votes do not count because of that.
+    pub outlier: Option<OutlierView>,
+}
+
+/// How an agent contradicts the other regions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutlierView {
+    /// In which way.
+    pub contradiction: Contradiction,
+    /// Since when its votes do not count.
+    pub since: WallMicros,
+    /// Unrelated targets on which it contradicted the others when that was found.
+    pub disagreements: u32,
+    /// Unrelated targets on which it was compared with them.
+    pub compared: u32,
 }
 
 /// Whether the store can be written.

@@ -126,14 +126,7 @@ impl Post {
 
     async fn exchange(&self, request: Request) -> Answer {
         let url = request.url().clone();
-        #[cfg(feature = "simulation")]
-        let executed = match simulated::execute(request).await {
-            Ok(executed) => executed,
-            Err(request) => self.client.execute(request).await.map_err(|error| no_answer(&error, &url)),
-        };
-        #[cfg(not(feature = "simulation"))]
-        let executed = self.client.execute(request).await.map_err(|error| no_answer(&error, &url));
-        let response = match executed {
+        let response = match self.execute(request, &url).await {
             Ok(response) => response,
             Err(error) => return Answer::trouble(error),
         };
@@ -149,6 +142,16 @@ impl Post {
             body: &body,
         };
         judge(response, &url, clock::wall())
+    }
+
+    /// Sends a request, and says in words why nothing came back.
+    async fn execute(&self, request: Request, url: &Url) -> Result<reqwest::Response, String> {
+        #[cfg(feature = "simulation")]
+        let request = match simulated::execute(request).await {
+            Ok(executed) => return executed,
+            Err(request) => request,
+        };
+        self.client.execute(request).await.map_err(|error| no_answer(&error, url))
     }
 }
 

@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::{
     config::{Channel, ChannelKind},
     model::{
-        Alert, AlertEvent, Delivery, DeliveryState, Incident, IncidentCause, IncidentTimeline,
-        MonitorReference, RegionEvidence, Secret,
+        Alert, AlertEvent, Degradation, DegradedReason, Delivery, DeliveryState, Incident, IncidentCause,
+        IncidentTimeline, MonitorReference, QuantilesMs, RegionEvidence, RegionRoundTrips, RoundTripsSeen,
+        Secret,
     },
 };
 
@@ -72,6 +73,32 @@ pub(super) fn incident(id: &str) -> Incident {
     }
 }
 
+/// Round trips are slow in one of three regions.
+pub(super) fn degradation() -> Degradation {
+    let quantiles = |count, p95_ms| QuantilesMs { count, p50_ms: 31.5, p95_ms, p99_ms: p95_ms + 20.0 };
+    let region = |name: &str, p95_ms| RegionRoundTrips {
+        region: name.parse().unwrap(),
+        quantiles: quantiles(10, p95_ms),
+    };
+    Degradation {
+        id: "deg_1".to_owned(),
+        monitor: incident("inc_1").monitor,
+        since: wall(14.1),
+        recovered_at: None,
+        reasons: vec![DegradedReason {
+            kind: "latency".to_owned(),
+            since: wall(14.1),
+            ended_at: None,
+            summary: "Round trips are slower than promised: 95 of 100 took up to 180ms over 5m, and 100ms are promised."
+                .to_owned(),
+        }],
+        round_trips: Some(RoundTripsSeen {
+            merged: quantiles(30, 180.0),
+            regions: vec![region("ap-south", 210.0), region("eu-west", 40.0), region("us-east", 60.0)],
+        }),
+    }
+}
+
 pub(super) fn alert(event: AlertEvent) -> Alert {
     Alert { id: "msg_01935d2c7a5f7c3e8f0a1b2c3d4e5f60".to_owned(), event, decided_at: wall(14.1) }
 }
@@ -94,7 +121,7 @@ pub(super) fn delivery(id: u64, channel: &str, incident_id: &str) -> Box<Deliver
 }
 
 pub(super) fn channel(id: &str, kind: ChannelKind) -> Channel {
-    Channel { id: id.to_owned(), kind, partial: true, operator: true, events: true }
+    Channel { id: id.to_owned(), kind, partial: true, operator: true, events: true, degraded: true }
 }
 
 pub(super) fn webhook(id: &str, url: &str) -> Channel {

@@ -4,6 +4,7 @@
 //! The body follows from the alert, from when it was first sent and from the options alone: every attempt says the
 //! same. An incoming webhook returns no message id, so an update is a message of its own.
 
+mod quality;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -56,6 +57,9 @@ pub(super) fn body(alert: &Alert, sent_at: WallMicros, options: &Options) -> Val
         AlertEvent::Resolved(incident) => recovered(incident, options),
         AlertEvent::Event(event) => noted(event, options),
         AlertEvent::Notice { kind, summary } => notice(kind, summary, alert.decided_at, options),
+        AlertEvent::Degraded(degradation) | AlertEvent::Recovered(degradation) => {
+            quality::message(degradation, options)
+        }
     };
     let header = json!({ "type": "plain_text", "emoji": true, "text": message.header });
     let mut blocks = vec![json!({ "type": "header", "text": header })];

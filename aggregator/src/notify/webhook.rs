@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     limits::WEBHOOK_BODY_BYTES_MAX,
-    model::{Alert, AlertEvent, Incident, MonitorEvent, rfc3339},
+    model::{Alert, AlertEvent, Degradation, Incident, MonitorEvent, rfc3339},
 };
 
 #[derive(Serialize)]
@@ -25,6 +25,7 @@ enum Data<'a> {
     Incident(IncidentBody<'a>),
     Event(&'a MonitorEvent),
     Notice { kind: &'a str, summary: &'a str },
+    Degradation(DegradationBody<'a>),
 }
 
 #[derive(Serialize)]
@@ -34,6 +35,13 @@ struct IncidentBody<'a> {
     /// Regions that were left out because the body would be too large.
     #[serde(skip_serializing_if = "Option::is_none")]
     regions_omitted: Option<usize>,
+    page_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DegradationBody<'a> {
+    #[serde(flatten)]
+    degradation: &'a Degradation,
     page_url: Option<&'a str>,
 }
 
@@ -69,6 +77,11 @@ pub(super) fn body(
             }
             AlertEvent::Notice { kind, summary } => {
                 write(alert, Data::Notice { kind: cut(kind, chars), summary: cut(summary, chars) })?
+            }
+            AlertEvent::Degraded(degradation) | AlertEvent::Recovered(degradation) => {
+                let mut told = degradation.as_ref().clone();
+                shorten_degradation(&mut told, chars, regions);
+                write(alert, Data::Degradation(DegradationBody { degradation: &told, page_url }))?
             }
         };
         if bytes.len() < WEBHOOK_BODY_BYTES_MAX {
@@ -108,6 +121,19 @@ fn shorten(incident: &mut Incident, chars: usize, regions: usize) -> Option<usiz
     (omitted > 0).then_some(omitted)
 }
 
+/// Cuts every text, and the regions, of which the slowest are kept.
+fn shorten_degradation(degradation: &mut Degradation, chars: usize, regions: usize) {
+    let Degradation { monitor, reasons, round_trips, .. } = degradation;
+    let summaries = reasons.iter_mut().map(|reason| &mut reason.summary);
+    for text in [&mut monitor.name, &mut monitor.url].into_iter().chain(summaries) {
+        *text = cut(text, chars).to_owned();
+    }
+    if let Some(trips) = round_trips.as_mut().filter(|trips| trips.regions.len() > regions) {
+        trips.regions.sort_by(|a, b| b.quantiles.p95_ms.total_cmp(&a.quantiles.p95_ms));
+        trips.regions.truncate(regions);
+    }
+}
+
 /// The first `chars` characters.
 fn cut(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
@@ -136,6 +162,7 @@ mod tests {
             ("updated", AlertEvent::Updated(incident)),
             ("resolved", AlertEvent::Resolved(resolved)),
             ("notice", notice),
+            ("degraded", AlertEvent::Degraded(Box::new(sample::degradation()))),
         ] {
             let bytes = body(&sample::alert(event), SENT_AT, PAGE).unwrap();
             sample::golden(&format!("webhook_{name}.json"), &serde_json::from_slice(&bytes).unwrap());
@@ -169,6 +196,13 @@ mod tests {
             let omitted = told["regions_omitted"].as_u64().unwrap_or(0) as usize;
             assert_eq!(kept.len() + omitted, regions + 1, "{name}");
         }
+        let mut degraded = sample::degradation();
+        degraded.reasons = vec![degraded.reasons[0].clone(); crate::limits::DEGRADED_REASONS_MAX];
+        degraded.reasons.iter_mut().for_each(|reason| reason.summary = "\u{1}".repeat(3_000));
+        let trips = degraded.round_trips.as_mut().unwrap();
+        trips.regions = vec![trips.regions[0].clone(); 1_000];
+        let degraded = AlertEvent::Recovered(Box::new(degraded));
+        assert!(body(&sample::alert(degraded), SENT_AT, PAGE).unwrap().len() < WEBHOOK_BODY_BYTES_MAX);
         let notice = AlertEvent::Notice { kind: "k".repeat(30_000), summary: "\"".repeat(30_000) };
         assert!(body(&sample::alert(notice), SENT_AT, PAGE).unwrap().len() < WEBHOOK_BODY_BYTES_MAX);
     }

@@ -5,6 +5,7 @@
 //! exporter where they mean the same, so that existing dashboards and rules work.
 
 mod canaries;
+mod quality;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -57,6 +58,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     families.extend(monitors(&snapshot.monitors));
     families.extend(canaries::canaries(&snapshot.monitors));
     families.extend(canaries::certificates(&snapshot.monitors));
+    families.extend(quality::quality(&snapshot.monitors));
     families.extend(agents(&snapshot.agents));
     families.extend(counts(&snapshot.counts));
     families
@@ -159,7 +161,7 @@ fn is_upgraded(region: &RegionView) -> Option<bool> {
 
 fn agents(agents: &[AgentView]) -> Vec<Family> {
     type Read = fn(&quorate_proto::frame::Health) -> f64;
-    let mut families = vec![connected(agents), seen(agents), doubts(agents)];
+    let mut families = vec![connected(agents), seen(agents), doubts(agents), outlier(agents)];
     let gauges: [(&str, &str, Read); 6] = [
         ("quorate_agent_monitors", "Monitors in the agent's schedule.", |h| f64::from(h.monitors)),
         ("quorate_agent_spool_units", "Units in the agent's spool.", |h| h.spool_units as f64),
@@ -234,6 +236,17 @@ fn doubts(agents: &[AgentView]) -> Family {
             let [name, region] = agent_labels(agent);
             family.push(&[name, region, ("doubt", report.doubt.name())], 1.0);
         }
+    }
+    family
+}
+
+fn outlier(agents: &[AgentView]) -> Family {
+    let mut family = Family::gauge(
+        "quorate_agent_outlier",
+        "1 while the agent's votes do not count because it contradicts the others.",
+    );
+    for agent in agents {
+        family.push(&agent_labels(agent), f64::from(u8::from(agent.outlier.is_some())));
     }
     family
 }

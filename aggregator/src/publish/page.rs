@@ -8,6 +8,7 @@ mod event;
 mod held;
 mod incident;
 mod monitor;
+mod quality;
 pub(super) mod story;
 
 use std::sync::{Arc, LazyLock};
@@ -118,7 +119,9 @@ pub(super) fn render(picture: &Picture) -> Result<Document, Error> {
 fn layout(picture: &Picture) -> StatusPage<'_> {
     let snapshot = &picture.snapshot;
     let tally = Tally::of(snapshot);
-    let state = tally.worst().name();
+    let is_degraded = tally.worst() == Verdict::Up && tally.degraded > 0;
+    let shown = if is_degraded { Verdict::Partial } else { tally.worst() };
+    let state = shown.name();
     let is_starting = !picture::is_made(snapshot);
     let open = &snapshot.incidents_open;
     let resolved = picture.past.iter().flat_map(|past| &past.incidents);
@@ -126,7 +129,7 @@ fn layout(picture: &Picture) -> StatusPage<'_> {
     StatusPage {
         title: &picture.page.title,
         style: &STYLE_REFERENCE,
-        icon: icon(tally.worst()),
+        icon: icon(shown),
         state,
         headline: if is_starting { "Starting".to_owned() } else { tally.headline() },
         rest: tally.rest(),
@@ -161,7 +164,8 @@ fn in_order(snapshot: &Snapshot) -> impl Iterator<Item = &MonitorView> {
         Verdict::Down => 0,
         Verdict::Partial => 1,
         Verdict::Unobserved => 2,
-        Verdict::Up => 3,
+        Verdict::Up if tally::is_degraded(monitor) => 3,
+        Verdict::Up => 4,
     });
     monitors.into_iter()
 }

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use quorate_proto::{Doubt, DoubtReport, Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
-use quorate_quorum::{Abstention, Verdict, Vote};
+use quorate_quorum::{
+    Abstention, Contradiction, Verdict, Vote,
+    quality::{LatencySla, Quantiles},
+};
 
 use crate::{
     config::Page,
     model::{
-        AgentView, CanaryView, Counts, EventKind, Incident, IncidentCause, IncidentTimeline, MonitorEvent,
-        MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot, StorageState,
+        AgentView, CanaryView, Counts, DegradedReason, EventKind, Incident, IncidentCause, IncidentTimeline,
+        MonitorEvent, MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot,
+        StorageState, view::OutlierView,
     },
 };
 
@@ -141,6 +145,7 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         tls: latency.map(|_| tls()),
         addresses: None,
         idle_timeout: None,
+        round_trips: latency.filter(|_| failure.is_none()).map(|ms| trips(10, ms)),
     });
     let seconds = match verdict {
         Verdict::Up => 356_400.0,
@@ -159,6 +164,29 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         quorum: "4 of 5 regions for 11s".into(),
         verify_tls: true,
         regions: regions.collect(),
+        degraded: Vec::new(),
+        round_trips: (verdict == Verdict::Up).then(|| trips(50, 112.0)),
+        latency: (verdict == Verdict::Up).then(|| LatencySla::of(Micros::from_millis(500))),
+    })
+}
+
+fn trips(count: u64, p50_ms: f64) -> Quantiles {
+    let span = |factor: f64| Micros((p50_ms * 1e3 * factor) as u64);
+    Quantiles { count, p50: span(1.0), p95: span(1.5), p99: span(2.0) }
+}
+
+/// Works, and not well.
+pub(super) fn degraded(monitor: &MonitorView) -> Arc<MonitorView> {
+    Arc::new(MonitorView {
+        degraded: vec![DegradedReason {
+            kind: "latency".into(),
+            since: ago(310.0),
+            ended_at: None,
+            summary: "Round trips are slower than promised: 95 of 100 took up to 168ms over 5m, and 100ms are promised."
+                .into(),
+        }],
+        latency: Some(LatencySla::of(Micros::from_millis(100))),
+        ..monitor.clone()
     })
 }
 
@@ -208,6 +236,7 @@ fn single(id: &str, name: &str) -> MonitorView {
         tls: None,
         addresses: Some("1 of 4 addresses fails: 192.0.2.7 (connection_refused)".into()),
         idle_timeout: Some("cut after 60.0 s without a close frame".into()),
+        round_trips: None,
     };
     MonitorView {
         id: id.parse().unwrap(),
@@ -220,6 +249,9 @@ fn single(id: &str, name: &str) -> MonitorView {
         quorum: "the only region, three times over 30s".into(),
         verify_tls: false,
         regions: vec![region],
+        degraded: Vec::new(),
+        round_trips: None,
+        latency: None,
     }
 }
 
@@ -334,6 +366,12 @@ fn agent(region: &str) -> AgentView {
         last_seen_at: Some(ago(if connected { 2.0 } else { 700.0 })),
         health: connected.then_some(health),
         enrolled_at: ago(1e6),
+        outlier: (region == "ap-south").then(|| OutlierView {
+            contradiction: Contradiction::FailsAlone,
+            since: ago(400.0),
+            disagreements: 12,
+            compared: 14,
+        }),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Statuspage v2 public JSON (<https://metastatuspage.com/api/v2>), so that existing readers work.
 //!
 //! Readers paint `major` red, so one failing region of many is `minor` with its component in `partial_outage`. A
-//! monitor that nobody observes is never shown as operational: it is `degraded_performance`, and the page `minor`.
+//! monitor that nobody observes is never shown as operational: it is `degraded_performance`, and the page `minor`, as is
+//! one that works and not well.
 //! `updated_at` is the moment of the latest change and not that of the rendering, so that a poll between changes gets
 //! 304.
 
@@ -160,7 +161,7 @@ pub(super) fn render_status(picture: &Picture, local_url: &str) -> Result<Docume
 impl PageJson {
     fn of(picture: &Picture, local_url: &str) -> Self {
         let url = picture.page.url.clone().unwrap_or_else(|| local_url.to_owned());
-        let changes = picture.snapshot.monitors.iter().map(|monitor| monitor.since);
+        let changes = picture.snapshot.monitors.iter().map(|monitor| component_changed_at(monitor));
         let incidents = picture.snapshot.incidents_open.iter().map(|incident| changed_at(incident));
         let updated_at = changes.chain(incidents).max().unwrap_or(picture.snapshot.at);
         Self {
@@ -178,6 +179,7 @@ impl Status {
     fn of(snapshot: &Snapshot) -> Self {
         let tally = Tally::of(snapshot);
         let indicator = match tally.worst() {
+            Verdict::Up if tally.degraded > 0 => "minor",
             Verdict::Up => "none",
             Verdict::Partial | Verdict::Unobserved => "minor",
             Verdict::Down if tally.down == tally.total() => "critical",
@@ -185,8 +187,8 @@ impl Status {
         };
         let description = match tally.worst() {
             // The one sentence that readers look for.
-            Verdict::Up => "All Systems Operational".to_owned(),
-            Verdict::Partial | Verdict::Unobserved | Verdict::Down => tally.headline(),
+            Verdict::Up if tally.degraded == 0 => "All Systems Operational".to_owned(),
+            Verdict::Up | Verdict::Partial | Verdict::Unobserved | Verdict::Down => tally.headline(),
         };
         Self { indicator, description }
     }
@@ -194,15 +196,18 @@ impl Status {
 
 impl Component {
     fn of(monitor: &MonitorView, position: usize, page_id: &str) -> Self {
-        let status = component_status(tally::verdict(monitor).name());
+        let status = match tally::is_degraded(monitor) {
+            true => "degraded_performance",
+            false => component_status(tally::verdict(monitor).name()),
+        };
         // When a monitor was first configured is not known, so its creation is the start of its present state.
         let since = rfc3339::text(monitor.since);
         Self {
             id: monitor.id.to_string(),
             name: monitor.name.clone(),
             status,
-            created_at: since.clone(),
-            updated_at: since,
+            created_at: since,
+            updated_at: rfc3339::text(component_changed_at(monitor)),
             position,
             description: Some(monitor.quorum.clone()),
             showcase: true,
@@ -291,6 +296,11 @@ fn update(
         custom_tweet: None,
         tweet_id: None,
     }
+}
+
+fn component_changed_at(monitor: &MonitorView) -> WallMicros {
+    let reasons = monitor.degraded.iter().map(|reason| reason.since);
+    reasons.chain([monitor.since]).max().unwrap_or(monitor.since)
 }
 
 fn changed_at(incident: &Incident) -> WallMicros {

@@ -1,6 +1,7 @@
 //! Publish as its readers see it: every route through the router, and the server over a real socket.
 
 mod admin;
+mod evidence;
 mod golden;
 mod html;
 mod routes;

@@ -1,14 +1,18 @@
 //! Monitors and regions as JSON: the parts that the public document and the API share.
 
 mod canary;
+mod quality;
 
 use quorate_proto::{MonitorId, Region, WallMicros};
 use quorate_quorum::Vote;
 use serde::Serialize;
 
-use self::canary::{CanaryJson, TlsJson};
+use self::{
+    canary::{CanaryJson, TlsJson},
+    quality::RoundTripsJson,
+};
 use super::{tally, words};
-use crate::model::{MonitorView, RegionView, rfc3339};
+use crate::model::{DegradedReason, MonitorView, QuantilesMs, RegionView, rfc3339};
 
 /// One monitor as everybody may see it.
 #[derive(Debug, Serialize)]
@@ -19,6 +23,8 @@ pub(super) struct PublicMonitor<'a> {
     status: &'static str,
     #[serde(with = "rfc3339")]
     since: WallMicros,
+    /// Why it works and not well; empty where it does, or does not work.
+    degraded: &'a [DegradedReason],
     regions: Vec<PublicRegion<'a>>,
 }
 
@@ -50,6 +56,9 @@ pub(super) struct FullMonitor<'a> {
     /// How the quorum is set, in words.
     quorum: &'a str,
     verify_tls: bool,
+    /// Why it works and not well; empty where it does, or does not work.
+    degraded: &'a [DegradedReason],
+    round_trips: RoundTripsJson,
     regions: Vec<FullRegion<'a>>,
 }
 
@@ -69,6 +78,8 @@ pub(super) struct FullRegion<'a> {
     addresses: Option<&'a str>,
     /// After which idle time the path cuts a connection, where that was looked for.
     idle_timeout: Option<&'a str>,
+    /// Those of the monitor's window; `null` where there are none.
+    round_trips: Option<QuantilesMs>,
 }
 
 impl<'a> PublicMonitor<'a> {
@@ -78,6 +89,7 @@ impl<'a> PublicMonitor<'a> {
             name: &monitor.name,
             status: tally::verdict(monitor).name(),
             since: monitor.since,
+            degraded: &monitor.degraded,
             regions: monitor.regions.iter().map(PublicRegion::of).collect(),
         }
     }
@@ -107,6 +119,8 @@ impl<'a> FullMonitor<'a> {
             interval_ms: monitor.interval.as_millis_f64(),
             quorum: &monitor.quorum,
             verify_tls: monitor.verify_tls,
+            degraded: &monitor.degraded,
+            round_trips: RoundTripsJson::of(monitor),
             regions: monitor.regions.iter().map(FullRegion::of).collect(),
         }
     }
@@ -127,6 +141,7 @@ impl<'a> FullRegion<'a> {
             tls: region.tls.as_ref().map(TlsJson::of),
             addresses: region.addresses.as_deref(),
             idle_timeout: region.idle_timeout.as_deref(),
+            round_trips: region.round_trips.map(QuantilesMs::from),
         }
     }
 }

@@ -84,6 +84,7 @@ pub(super) fn abstention(reason: Abstention) -> Cow<'static, str> {
         Abstention::Stale => "its latest check is too old",
         Abstention::AgentsOwnFault => "its agent could not check",
         Abstention::Tied => "its agents contradict each other",
+        Abstention::Outlier => "its agent contradicts the other regions on most of what it watches",
     };
     words.into()
 }

@@ -12,7 +12,9 @@ use quorate_quorum::{
     uptime::{MendRule, Stretch},
 };
 
-use crate::model::{AgentRecord, Delivery, Evidence, JoinToken, Maintenance, MonitorEvent, Said, Tracked};
+use crate::model::{
+    AgentRecord, Delivery, Evidence, JoinToken, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
+};
 
 /// One transaction: all of it is on disk afterwards, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -156,6 +158,13 @@ pub enum Change {
         name: String,
         /// When it was made.
         created_at: WallMicros,
+    },
+    /// How well a monitor works, as far as a restart has to know.
+    Quality {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// All of it.
+        kept: Box<QualityKept>,
     },
     /// What a decision about an incident was made from.
     Evidence(Box<Evidence>),

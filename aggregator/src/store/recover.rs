@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     limits,
-    model::{AgentRecord, Delivery, JoinToken, Maintenance, Said, Tracked},
+    model::{AgentRecord, Delivery, JoinToken, Maintenance, QualityKept, Said, Tracked},
 };
 
 /// Everything that the core needs at its start.
@@ -49,6 +49,8 @@ pub struct Recovered {
     pub said: BTreeMap<MonitorId, Said>,
     /// What TLS agreed on last with each monitor's server, in each region.
     pub tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
+    /// How well each monitor works, where that is known.
+    pub quality: BTreeMap<MonitorId, QualityKept>,
     /// When the aggregator last ran, as far as the store knows; none in a new one.
     pub ran_until: Option<WallMicros>,
     /// Maintenance that has begun, or was planned by hand, the latest to end first.
@@ -108,6 +110,11 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, rusqlite::Er
             .into_iter()
             .collect(),
         tls: tls(connection)?,
+        quality: list(connection, "SELECT monitor, body FROM quality", |row| {
+            Ok((parsed(row, 0)?, json(row, 1)?))
+        })?
+        .into_iter()
+        .collect(),
         ran_until: ran_until(connection)?,
         maintenance: maintenances(connection, limits::MAINTENANCE_REMEMBERED_MAX)?,
         aggregator_key: meta(connection, "aggregator_key")?.map(AggregatorKey),

@@ -228,6 +228,7 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             put(connection, "DELETE FROM verdict WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM said WHERE monitor = ?1", [monitor.as_str()])?;
+            put(connection, "DELETE FROM quality WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM tls WHERE monitor = ?1", [monitor.as_str()])
         }
         Change::Event(event) => write_event(connection, event),
@@ -262,6 +263,12 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             connection,
             "INSERT INTO api_token (sha256, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![sha256, name, created_at.0],
+        ),
+        Change::Quality { monitor, kept } => put(
+            connection,
+            "INSERT INTO quality (monitor, body) VALUES (?1, ?2)
+             ON CONFLICT (monitor) DO UPDATE SET body = excluded.body",
+            params![monitor.as_str(), json(kept)?],
         ),
         Change::Evidence(one) => evidence::write(connection, one),
     }

@@ -217,3 +217,30 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     assert_eq!(page.items.len(), 20);
     assert_eq!(recovered.chains[&agent.key()].head(agent.epoch).unwrap().next, agent.next);
 }
+
+#[tokio::test]
+async fn the_past_is_read_back_in_order_and_without_what_came_late() {
+    use quorate_quorum::Finding;
+
+    let Opened { folder, store, .. } = opened();
+    let mut agent = Agent::new("eu-a", "eu");
+    let mut late = agent.passed("shop", 2_500_000);
+    late.facts.results.iter_mut().for_each(|facts| facts.late = true);
+    let units = vec![
+        agent.passed("shop", 3_000_000),
+        agent.failed("shop", 4_000_000, "connection refused"),
+        agent.passed("other", 4_000_000),
+        late,
+        agent.passed("shop", 1_000_000),
+    ];
+    let changes = vec![Change::Agent(agent.record.clone())];
+    store.commit(Commit { units, changes }).await.unwrap();
+    let past = past::Past::open(folder.path()).unwrap();
+    let shop = "shop".parse().unwrap();
+    let checks = past.checks(&shop, WallMicros(2_000_000)).unwrap();
+    let found: Vec<_> = checks.iter().map(|check| (check.ended.0, check.finding)).collect();
+    assert_eq!(found, [(3_000_000, Finding::Passed), (4_000_000, Finding::Failed)]);
+    assert_eq!(past.canaries(&shop, WallMicros(0)).unwrap(), []);
+    assert_eq!(past.downs(&shop, WallMicros(0)).unwrap(), []);
+    assert!(past::Past::open(std::path::Path::new("/nowhere")).is_err());
+}

@@ -140,7 +140,7 @@ fn settle(
         "regions = {regions:?}\n[server]\ndata = \"data\"\nhttp = \"127.0.0.1:0\"\nquic = \"0.0.0.0:4433\"\n\
          public_address = \"{}:4433\"\n\
          [[channels]]\nid = \"ops\"\ntype = \"webhook\"\nurl = \"http://{receiver}:{RECEIVER_PORT}/hook\"\n\
-         [defaults]\ninterval = \"10s\"\ntimeout = \"2s\"\n\
+         [defaults]\ninterval = \"20s\"\ntimeout = \"2s\"\n\
          [[monitors]]\nid = \"shop\"\nurl = \"ws://{server}:{SERVER_PORT}/\"\n",
         sim.lookup(AGGREGATOR),
     );

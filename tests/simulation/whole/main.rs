@@ -51,11 +51,11 @@ fn whatever_happens_by_chance() {
 /// Each kind of cut, at passages of a datagram or a disk's work of one agent and of the aggregator.
 #[test]
 fn a_host_is_cut_off_at_every_step() {
-    all_of(Kind::Cut, 0..48);
+    all_of(Kind::Cut, 0..40);
 }
 
 /// Before and after writes of a spool, deletions in it, and commits, and at datagrams in between.
 #[test]
 fn the_power_goes_at_every_durable_point() {
-    all_of(Kind::Crash, 0..48);
+    all_of(Kind::Crash, 0..40);
 }

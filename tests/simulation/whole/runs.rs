@@ -250,7 +250,11 @@ impl Steps {
     }
 
     fn job(&self, kind: Kind, number: u64) -> Job {
-        let count = (self.0.len() as u64).max(1);
+        let count = self.0.len() as u64;
+        if count == 0 {
+            return Job { kind, number, passage: None };
+        }
+        // In each round over all steps another fault strikes at each of them.
         Job { kind, number: number + number / count, passage: self.0.get((number % count) as usize).cloned() }
     }
 }

@@ -19,6 +19,9 @@ pub(super) struct Cluster {
     pub(super) lost: Vec<u32>,
 }
 
+/// Where there is no quiet, one cluster ends and another begins after so many: what is lost at the cut is one in so many.
+const OUTAGES_MAX: usize = 4_096;
+
 /// All clusters of a time.
 pub(super) struct Clusters {
     random: fastrand::Rng,
@@ -140,6 +143,9 @@ impl Clusters {
         while let Some(outage) = self.take(self.end.min(last.after(self.quiet))) {
             last = last.max(outage.end);
             cluster.outages.push(outage);
+            if cluster.outages.len() == OUTAGES_MAX {
+                break;
+            }
         }
         if self.loss > 0.0 {
             self.draw_lost(cluster, last.since(first.start));

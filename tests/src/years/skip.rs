@@ -13,6 +13,12 @@ use quorate_quorum::{Moment, Policy};
 
 use super::{Fault, Odd, Outage, Setup, clusters::Cluster};
 
+/// A cluster of more outages than this is looked at in parts.
+const LONG: usize = 64;
+
+/// No outage is longer: one of a mean of minutes is so with a chance that nobody will see.
+const LONGEST: Micros = Micros::from_secs(7_200);
+
 /// What a rule for down wants.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
@@ -48,33 +54,63 @@ impl Skip {
         Self { setup: *setup, wanted: wanted.collect(), fewest }
     }
 
-    /// Whether it cannot be excluded that a cluster pages.
-    pub(super) fn may_page(&self, cluster: &Cluster) -> bool {
+    /// The parts of a cluster that may page: none where it cannot, and the whole of a short one. Of a long one, on paths
+    /// that are bad so often that there is no quiet between, those outages that lie within [`Setup::quiet`] of a moment
+    /// at which enough windows overlap. What the engine remembers of a region's earlier outages is gone by then; the
+    /// rounds that were spent before are not counted, so that confirmations are rationed a little less than they would be.
+    pub(super) fn parts(&self, cluster: &Cluster) -> Vec<Cluster> {
         if let ([outage], []) = (cluster.outages.as_slice(), cluster.lost.as_slice())
             && self.is_alone(outage)
         {
-            return false;
+            return Vec::new();
         }
         let starving = cluster.outages.iter().filter(|outage| outage.fault == Fault::Starved);
         let starved = starving.fold(0_u32, |regions, outage| regions | outage.regions).count_ones() as usize;
-        let Some(wanted) = self.wanted.get(starved.min(self.wanted.len() - 1)) else { return true };
-        // An agent that always fails is one of the regions that vote so.
-        let helpers = cluster.lost.len() + usize::from(self.setup.odd == Some(Odd::FailsAll));
-        let fewest = wanted.iter().map(|wanted| wanted.regions).min().unwrap_or(0);
-        if fewest <= helpers {
-            return true;
+        let Some(wanted) = self.wanted.get(starved.min(self.wanted.len() - 1)) else { return Vec::new() };
+        let is_long = cluster.outages.len() > LONG;
+        // An agent that always fails is one of the regions that vote so. In a long cluster attempts that are lost are few
+        // beside outages.
+        let lost = if is_long { 0 } else { cluster.lost.len() };
+        let helpers = lost + usize::from(self.setup.odd == Some(Odd::FailsAll));
+        let moments = self.moments(&cluster.outages, wanted, helpers);
+        match (moments.is_empty(), is_long) {
+            (true, _) => Vec::new(),
+            (false, false) => vec![cluster.clone()],
+            (false, true) => self.around(&moments, &cluster.outages),
         }
-        if cluster.outages.len() + helpers < fewest
-            && cluster.outages.iter().all(|outage| outage.regions.is_power_of_two())
-        {
-            return false;
+    }
+
+    /// The moments at which it cannot be excluded that down is about to be said, in order.
+    fn moments(&self, outages: &[Outage], wanted: &[Wanted], helpers: usize) -> Vec<Moment> {
+        let mut active: Vec<Window> = Vec::new();
+        let mut moments = Vec::new();
+        for window in self.windows(outages) {
+            active.retain(|other| window.start < other.closes);
+            active.push(window);
+            if wanted.iter().any(|wanted| reaches(active.iter(), wanted, helpers)) {
+                moments.push(window.start);
+            }
         }
-        let windows = self.windows(&cluster.outages);
-        windows.iter().any(|window| {
-            let covering =
-                windows.iter().filter(|other| other.start <= window.start && window.start < other.closes);
-            wanted.iter().any(|wanted| reaches(covering.clone(), wanted, helpers))
-        })
+        moments
+    }
+
+    fn around(&self, moments: &[Moment], outages: &[Outage]) -> Vec<Cluster> {
+        let quiet = self.setup.quiet();
+        let mut spans: Vec<(Moment, Moment)> = Vec::new();
+        for moment in moments {
+            let (start, end) = (moment.before(quiet * 2), moment.after(quiet));
+            match spans.last_mut().filter(|last| start <= last.1) {
+                Some(last) => last.1 = end,
+                None => spans.push((start, end)),
+            }
+        }
+        let part = |(start, end): &(Moment, Moment)| {
+            let from = outages.partition_point(|outage| outage.start < start.before(LONGEST));
+            let mine = outages.iter().skip(from).take_while(|outage| outage.start < *end);
+            let outages = mine.filter(|outage| outage.end > *start).copied().collect();
+            Cluster { outages, lost: Vec::new() }
+        };
+        spans.iter().map(part).collect()
     }
 
     /// Whether an outage by itself cannot page: nearly all are of this kind, so this is looked at first.
@@ -85,14 +121,14 @@ impl Skip {
             && outage.regions.count_ones() < self.fewest
     }
 
-    /// Of each region, with those that touch made one.
+    /// Of each region, with those that touch made one; in order of their start.
     fn windows(&self, outages: &[Outage]) -> Vec<Window> {
         let lingers = self.setup.interval + self.setup.timeout * 2;
         let mut windows: Vec<Window> = Vec::with_capacity(outages.len());
         for outage in outages {
             for region in (0..self.setup.regions).filter(|region| outage.regions & (1 << region) != 0) {
                 let (fails_until, closes) = (outage.end.after(self.setup.timeout), outage.end.after(lingers));
-                let touching = windows.iter_mut().rev().find(|window| window.region == region);
+                let touching = windows.iter_mut().rev().take(LONG).find(|window| window.region == region);
                 match touching.filter(|window| outage.start <= window.closes) {
                     Some(window) => {
                         window.fails_until = window.fails_until.max(fails_until);

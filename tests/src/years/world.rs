@@ -338,6 +338,7 @@ impl World {
                 }
                 Effect::Restarted { .. } => {}
                 Effect::Suspected { .. } => {}
+                Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => {}
                 Effect::Confirm { regions, .. } => {
                     for region in regions {
                         let Some(index) = self.agents.iter().position(|agent| agent.region == region) else {

@@ -118,7 +118,7 @@ fn a_wrong_command_line_is_explained() {
         (&["ws://x", "--send-json", "{"], "it is not JSON"),
         (&["ws://x", "--send-hex", "0g"], "wanted hex"),
         (&["ws://x", "--samples", "0"], "1..=100"),
-        (&["ws://x", "--sla", "fast"], "market-data, realtime, chat"),
+        (&["ws://x", "--sla", "fast"], "market_data, realtime, chat"),
         (&["ws://x", "--every", "2s"], "--watch"),
         (&["ws://x", "--max", "1h"], "--find-idle-timeout"),
         (&["ws://x", "--client-cert", "a"], "--client-key"),

@@ -3,6 +3,7 @@
 use quorate_proto::Micros;
 
 use super::{
+    domains::Lack,
     evidence::{Opinion, Tally, voting},
     monitor::{Lane, Monitor},
 };
@@ -34,8 +35,7 @@ impl Monitor {
         if let Some(rule) = self.down(tally, opinions).filter(|_| !withheld) {
             return Some((Verdict::Down, rule));
         }
-        let partial =
-            || (Verdict::Partial, Rule::SomeFail { failing: tally.failing, eligible: tally.eligible });
+        let partial = || (Verdict::Partial, self.rule_of_partial(tally));
         let recovered = || self.recovered(tally, opinions).map(|rule| (Verdict::Up, rule));
         match self.verdict {
             None => self.first(tally, opinions, at),
@@ -90,7 +90,7 @@ impl Monitor {
     /// had their time, whatever those say that have a vote.
     fn first(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> Option<(Verdict, Rule)> {
         let (passing, failing, eligible) = (tally.passing, tally.failing, tally.eligible);
-        let partial = (Verdict::Partial, Rule::SomeFail { failing, eligible });
+        let partial = (Verdict::Partial, self.rule_of_partial(tally));
         if passing >= policy::majority(eligible) && self.quorum.is_none() {
             let is_partial = self.shows_partial(tally, opinions, at);
             return Some(if is_partial {
@@ -101,6 +101,26 @@ impl Monitor {
         }
         let is_due = !self.is_graced(at) && failing > 0 && !self.is_partial_held_back(tally, at);
         (is_due && !self.policy.is_single()).then_some(partial)
+    }
+
+    /// Why what fails is partial and no more.
+    fn rule_of_partial(&self, tally: &Tally) -> Rule {
+        let (failing, eligible) = (tally.failing, tally.eligible);
+        match self.lack {
+            Some(Lack { domains, needed, .. }) => {
+                Rule::TooFewDomains { failing, eligible, domains, domains_needed: needed }
+            }
+            None => Rule::SomeFail { failing, eligible },
+        }
+    }
+
+    /// Why a monitor that is partial already is not down, where that is to be told: once its failures are established.
+    pub(super) fn withheld(&self, tally: &Tally, at: Moment) -> Option<Rule> {
+        let is_due = self.verdict == Some(Verdict::Partial)
+            && self.lack.is_some()
+            && !self.lack_told
+            && !self.is_partial_held_back(tally, at);
+        is_due.then(|| self.rule_of_partial(tally))
     }
 
     fn shows_partial(&self, tally: &Tally, opinions: &[Opinion], at: Moment) -> bool {

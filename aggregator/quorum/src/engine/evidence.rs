@@ -11,6 +11,7 @@
 use quorate_proto::Micros;
 
 use super::{
+    domains::Lack,
     eligibility::Fleet,
     monitor::{Ballot, Lane, Monitor},
 };
@@ -142,10 +143,24 @@ impl Monitor {
         }
     }
 
-    /// Follows whether enough regions fail for rules 3 and 4.
-    pub(super) fn follow_crossings(&mut self, tally: &Tally, opinions: &[Opinion], at: Moment) {
-        let quorum = tally.failing >= self.policy.needed(tally.eligible);
-        let majority = tally.failing >= policy::majority(tally.eligible);
+    /// Follows whether enough regions fail for rules 3 and 4, and are of enough domains.
+    pub(super) fn follow_crossings(
+        &mut self,
+        tally: &Tally,
+        opinions: &[Opinion],
+        lack: impl FnOnce(&Self) -> Option<Lack>,
+        at: Moment,
+    ) {
+        let mut quorum = tally.failing >= self.policy.needed(tally.eligible);
+        let mut majority = tally.failing >= policy::majority(tally.eligible);
+        self.lack = None;
+        if quorum || majority {
+            self.lack = lack(self);
+        }
+        self.lack_told &= self.lack.is_some();
+        if self.lack.is_some() {
+            (quorum, majority) = (false, false);
+        }
         let crossing = |before: Option<Crossing>, crossed: bool| {
             let fresh = || Crossing::new(at, self.evidence_starts(opinions).max(self.evidence_from()));
             crossed.then(|| before.unwrap_or_else(fresh))

@@ -9,6 +9,7 @@ use super::{
     eligibility::Fleet,
     evidence::{Crossing, Opinion},
     monitor::{Ballot, Lane, Monitor},
+    outliers::{Mark, TargetId},
 };
 use crate::{
     Abstention, BallotGrounds, Crossed, Grounds, Moment, Observation, Policy, RegionGrounds, Rule, Verdict,
@@ -25,11 +26,11 @@ pub struct Judgement {
 }
 
 /// Judges grounds by the rules that the engine uses. Abstentions are taken as stated: they follow from what other monitors
-/// or heartbeats told, and no check shows them.
+/// or heartbeats told, and no check shows them. So are the domains of agents, which no agent signs.
 pub fn judge(grounds: &Grounds, before: Option<Verdict>) -> Judgement {
     let at = grounds.at;
     let mut fleet = Fleet::default();
-    let mut monitor = Monitor::new(grounds.policy.clone(), at);
+    let mut monitor = Monitor::new(grounds.policy.clone(), TargetId::default(), at);
     for (region, number) in grounds.regions.iter().zip(0u64..) {
         let lane = region.lay(&mut fleet, newcomer(number), grounds);
         monitor.lanes.push(lane);
@@ -44,7 +45,7 @@ pub fn judge(grounds: &Grounds, before: Option<Verdict>) -> Judgement {
     let mut opinions = Vec::new();
     let tally = monitor.count(&fleet, at, &mut opinions);
     // What is stated does not count where the votes do not bear it.
-    monitor.follow_crossings(&tally, &opinions, at);
+    monitor.follow_crossings(&tally, &opinions, |monitor| monitor.lack_of(&grounds.spread, &opinions), at);
     Judgement {
         verdict: monitor.verdict_due(&tally, &opinions, at),
         votes: opinions.iter().map(|opinion| opinion.vote).collect(),
@@ -58,14 +59,14 @@ pub fn run_of(
     observations: impl IntoIterator<Item = (Observation, Moment)>,
 ) -> Option<BallotGrounds> {
     let mut fleet = Fleet::default();
-    let mut monitor = Monitor::new(policy.clone(), Moment::default());
+    let mut monitor = Monitor::new(policy.clone(), TargetId::default(), Moment::default());
     for (observation, at) in observations {
         if monitor.lanes.is_empty() {
             let region = &observation.region;
             monitor.lanes.push(Lane::new(region.clone(), fleet.region(region), Moment::default()));
         }
         let agent = fleet.agent(observation.source.agent);
-        monitor.observe(&observation, agent, at);
+        monitor.observe(&observation, agent, &mut fleet, at);
     }
     let ballot = monitor.lanes.first()?.ballots.first()?;
     Some(ballot.written(None))
@@ -100,6 +101,7 @@ impl Monitor {
             answers_due: self.answers_due(),
             reprieve: self.reprieved(),
             regions: self.lanes.iter().zip(opinions).map(region).collect(),
+            spread: self.spread(fleet, opinions, at),
         }
     }
 
@@ -149,6 +151,7 @@ impl RegionGrounds {
                 run_checks: ballot.run_checks,
                 run_first: ballot.run_first,
                 source: ballot.source,
+                mark: Mark::default(),
                 revision,
             });
         }

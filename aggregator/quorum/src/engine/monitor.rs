@@ -5,8 +5,10 @@ use quorate_proto::{BootEpoch, Micros, MonitorId, Region, Sequence};
 use super::{
     canary::{Canaries, RegionCanary},
     confirm::Asking,
+    domains::Lack,
     eligibility::{AgentId, Fleet, RegionId},
     evidence::Crossing,
+    outliers::{Mark, TargetId},
 };
 use crate::{Finding, Moment, Observation, Policy, Source, Verdict};
 
@@ -24,6 +26,12 @@ pub(super) struct Monitor {
     pub(super) quorum: Option<Crossing>,
     /// More than half fail.
     pub(super) majority: Option<Crossing>,
+    /// Enough regions fail for one of the two, and they are of too few domains.
+    pub(super) lack: Option<Lack>,
+    /// That was told.
+    pub(super) lack_told: bool,
+    /// What it has in common with related monitors.
+    pub(super) target: TargetId,
     /// Some region fails, and it is not yet known whether that is a blip.
     pub(super) suspect: bool,
     /// What of that was last given out.
@@ -73,11 +81,13 @@ pub(super) struct Ballot {
     /// The unit in which the run begins.
     pub(super) run_first: (BootEpoch, Sequence),
     pub(super) source: Source,
+    /// How the agent's checks of this monitor compare with the others'.
+    pub(super) mark: Mark,
     pub(super) revision: u64,
 }
 
 impl Monitor {
-    pub(super) fn new(policy: Policy, at: Moment) -> Self {
+    pub(super) fn new(policy: Policy, target: TargetId, at: Moment) -> Self {
         Self {
             grace_until: at.after(policy.stale_after()),
             policy,
@@ -86,6 +96,9 @@ impl Monitor {
             since: at,
             quorum: None,
             majority: None,
+            lack: None,
+            lack_told: false,
+            target,
             suspect: false,
             suspect_told: false,
             suspected_at: None,
@@ -142,6 +155,7 @@ impl Monitor {
         self.grace_until = at.after(grace);
         self.quorum = None;
         self.majority = None;
+        self.lack = None;
         self.suspect = false;
         self.is_quiet = false;
         self.end_reprieve();
@@ -159,16 +173,28 @@ impl Monitor {
     }
 
     /// Takes a check; says whether the monitor has to be looked at.
-    pub(super) fn observe(&mut self, observation: &Observation, agent: AgentId, at: Moment) -> bool {
+    pub(super) fn observe(
+        &mut self,
+        observation: &Observation,
+        agent: AgentId,
+        fleet: &mut Fleet,
+        at: Moment,
+    ) -> bool {
         let stale_after = self.policy.stale_after();
         let ended = observation.ended.min(at);
         let started = observation.started.min(ended);
         if observation.revision < self.policy.revision || ended.after(stale_after) <= at {
             return false;
         }
-        let Some(lane) = self.lanes.iter_mut().find(|lane| lane.region == observation.region) else {
+        let Some(index) = self.lanes.iter().position(|lane| lane.region == observation.region) else {
             return false;
         };
+        let latest =
+            self.lanes.get(index).and_then(|lane| lane.ballots.iter().find(|one| one.agent == agent));
+        let mark = latest
+            .filter(|latest| !(self.is_quiet && latest.is_routine()))
+            .and_then(|latest| self.judge(index, latest, observation, fleet, at));
+        let Some(lane) = self.lanes.get_mut(index) else { return false };
 
         let proven =
             if observation.finding == Finding::Failed { lane.canary.proven() } else { Moment::default() };
@@ -183,6 +209,7 @@ impl Monitor {
             run_checks: counts,
             run_first: (observation.source.epoch, observation.source.sequence),
             source: observation.source,
+            mark: Mark::default(),
             revision: observation.revision,
         };
         let mut is_news = true;
@@ -191,10 +218,15 @@ impl Monitor {
                 return false;
             }
             Some(standing) => {
+                ballot.mark = mark.unwrap_or(standing.mark);
+                if mark.is_some() {
+                    fleet.note(agent, self.target, standing.mark, ballot.mark, at);
+                }
                 if standing.finding != ballot.finding {
                     // Two checks may overlap: what the earlier one ended with held until its end.
                     ballot.run_started = started.max(standing.ended).max(proven);
-                    if ballot.finding == Finding::Failed && lane.asked.is_none() {
+                    let may_vote = fleet.is_eligible(agent, self.policy.revision, at);
+                    if ballot.finding == Finding::Failed && lane.asked.is_none() && may_vote {
                         self.asking.reopen();
                     }
                 } else if started < standing.ended.after(stale_after) {
@@ -209,7 +241,13 @@ impl Monitor {
             }
             None => {
                 // The only place where ballots are added: so a lane has no more of them than agents with fresh votes.
-                lane.ballots.retain(|standing| at < standing.ended.after(stale_after));
+                lane.ballots.retain(|standing| {
+                    let is_fresh = at < standing.ended.after(stale_after);
+                    if !is_fresh {
+                        fleet.note(standing.agent, self.target, standing.mark, Mark::default(), at);
+                    }
+                    is_fresh
+                });
                 lane.ballots.push(ballot);
             }
         }
@@ -230,6 +268,18 @@ impl Monitor {
     /// The number of configured regions.
     pub(super) fn configured(&self) -> u16 {
         u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
+    }
+}
+
+impl Ballot {
+    /// When its check began.
+    pub(super) fn began(&self) -> Moment {
+        self.ended.before(self.took)
+    }
+
+    /// Whether it is too young to be stale.
+    pub(super) fn is_fresh(&self, monitor: &Monitor, at: Moment) -> bool {
+        at < self.ended.after(monitor.policy.stale_after())
     }
 }
 

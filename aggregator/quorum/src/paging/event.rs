@@ -76,6 +76,7 @@ impl PagingEvent {
                 Some(Self::Suspected { monitor: monitor.clone(), suspect: *suspect })
             }
             Effect::Confirm { .. } | Effect::Restarted { .. } => None,
+            Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => None,
         }
     }
 
@@ -93,7 +94,8 @@ impl PagingEvent {
             | Event::Restore { .. }
             | Event::Observed(_)
             | Event::Canary(_)
-            | Event::Tick => None,
+            | Event::Tick
+            | Event::Enrolled { .. } => None,
         }
     }
 }

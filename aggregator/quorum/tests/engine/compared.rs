@@ -346,7 +346,10 @@ impl World {
                 }
                 // Suspicion is nobody's verdict.
                 Effect::Suspected { .. } => {}
-                Effect::Restarted { .. } => panic!("no canary said anything: {effect:?}"),
+                Effect::Restarted { .. }
+                | Effect::Withheld(_)
+                | Effect::Outlier(_)
+                | Effect::OutlierOver { .. } => panic!("no canary, no label, one monitor: {effect:?}"),
             }
         }
         assert_eq!(said, expected, "at {at} after {event:?}\n{:#?}", self.reference);
@@ -393,6 +396,7 @@ fn read(rule: &Rule) -> (&'static str, Option<usize>) {
         Rule::TooFewVoters { eligible, .. } => ("few", some(eligible)),
         Rule::Recovered { eligible, .. } => ("recovered", some(eligible)),
         Rule::FirstVotes { eligible, .. } => ("first", some(eligible)),
+        Rule::TooFewDomains { eligible, .. } => ("domains", some(eligible)),
     }
 }
 

@@ -7,6 +7,10 @@ mod canaries;
 #[cfg(test)]
 mod compared;
 #[cfg(test)]
+mod domains;
+#[cfg(test)]
+mod outliers;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recovery;

@@ -226,7 +226,11 @@ impl Count {
                     self.said.push(said.clone());
                 }
             }
-            Event::Canary(_) | Event::Restore { .. } | Event::Paused | Event::Tick => {}
+            Event::Canary(_)
+            | Event::Restore { .. }
+            | Event::Paused
+            | Event::Tick
+            | Event::Enrolled { .. } => {}
         }
     }
 
@@ -290,6 +294,9 @@ impl Count {
             (Verdict::Partial, Rule::SomeFail { failing: told, eligible }) => {
                 !is_single && told == failing && failing >= 1 && eligible >= 2
             }
+            (Verdict::Partial, Rule::TooFewDomains { failing: told, eligible, domains, domains_needed }) => {
+                told == failing && failing * 2 >= eligible.min(4) && domains < domains_needed
+            }
             (Verdict::Unobserved, Rule::TooFewVoters { eligible, configured }) => {
                 eligible < if is_single { 1 } else { 2 }
                     && failing + passing <= eligible
@@ -328,7 +335,8 @@ proptest! {
                 | Event::Observed(_)
                 | Event::Canary(_)
                 | Event::Paused
-                | Event::Tick => {}
+                | Event::Tick
+                | Event::Enrolled { .. } => {}
             }
             for effect in effects {
                 crate::script::judge_again(effect);

@@ -149,6 +149,7 @@ impl World {
             Effect::Changed(change) => Some(change.to),
             Effect::Confirm { .. } | Effect::Restarted { .. } => None,
             Effect::Suspected { .. } => None,
+            Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => None,
         };
         let restarts = later().filter(|(_, effect)| matches!(effect, Effect::Restarted { .. })).count();
         (later().filter_map(verdict).collect(), restarts)
@@ -278,6 +279,7 @@ proptest! {
             Effect::Changed(change) if change.to == Verdict::Down => Some(*at),
             Effect::Changed(_) | Effect::Confirm { .. } | Effect::Restarted { .. } => None,
             Effect::Suspected { .. } => None,
+            Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => None,
         });
         prop_assert_eq!(down, Some(begins + 30 * SECOND), "{:?}", world.effects);
         prop_assert_eq!(world.told(begins), (vec![Verdict::Down], 0));

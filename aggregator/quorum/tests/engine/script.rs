@@ -12,6 +12,7 @@
 //! 65 close r1 r2, cut r3    canaries of r1 and r2 are closed with an announcement, that of r3 without
 //! 66 open r1                a canary of r1 is open again
 //! 70 restore down, 70 remove, 70 watch …
+//! 0 label r1 r2 provider=a  agents of r1 and r2 are enrolled with a label
 //! 99 end                    nothing; time passes
 //! ```
 //!
@@ -22,8 +23,8 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
-    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum,
-    Rule, Sensitivity, Source, Verdict, Vote, judge,
+    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Outlier,
+    Policy, Quorum, Rule, Sensitivity, Source, Verdict, Vote, judge,
 };
 
 /// Runs a script and compares what the engine does.
@@ -134,6 +135,14 @@ impl Runner {
                     self.beat(&name, at);
                 }
             }
+            ["label", ref who @ .., label] => {
+                let (label, value) = label.split_once('=').unwrap();
+                for name in self.names(who) {
+                    let region = name.split('/').next().unwrap().parse().unwrap();
+                    let labels = [(label.to_owned(), value.to_owned())].into();
+                    self.handle(Event::Enrolled { agent: key(&name), region, labels }, at);
+                }
+            }
             [verb, ref who @ ..] => {
                 for name in self.names(who) {
                     self.act(verb, &name, who, at);
@@ -144,7 +153,7 @@ impl Runner {
     }
 
     /// `watch N every T`, and any of: `timeout S`, `quorum majority|all-but-one|all|N`, `confirm S`, `fast`, `strict`,
-    /// `budget S`, `revision R`, `absent`.
+    /// `budget S`, `domains N`, `revision R`, `absent`.
     fn watch(&mut self, words: &[&str], at: Moment) {
         let option = |key: &str| words.iter().position(|word| *word == key).map(|index| words[index + 1]);
         let regions: Vec<Region> = (1..=words[1].parse::<u16>().unwrap())
@@ -165,6 +174,7 @@ impl Runner {
                 None => Sensitivity::Balanced,
             },
             restart_budget: seconds(option("budget").unwrap_or("30")),
+            min_domains: option("domains").map_or(2, |number| number.parse().unwrap()),
             revision: option("revision").map_or(1, |revision| revision.parse().unwrap()),
             ..Policy::new(
                 regions.iter().cloned().collect(),
@@ -266,6 +276,7 @@ fn key(name: &str) -> AgentKey {
 /// One effect in words: `12.5 ask r1 r2`, `12.5 up -> down: 4 of 5 fail for 11s (4 for 11s needed), first 1, suspected 1.5,
 /// quorum 2`.
 fn words(effect: &Effect) -> String {
+    let named = |outlier: &Outlier| format!("{} {:?}", outlier.region, outlier.contradiction);
     let change = match effect {
         Effect::Confirm { regions, request, .. } => {
             let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
@@ -275,6 +286,11 @@ fn words(effect: &Effect) -> String {
         Effect::Restarted { regions, began, took, .. } => {
             let regions: Vec<&str> = regions.iter().map(Region::as_str).collect();
             return format!("restarted {}: began {}, took {took}", regions.join(" "), at(*began));
+        }
+        Effect::Withheld(change) => change,
+        Effect::Outlier(outlier) => return format!("{} outlier {}", at(outlier.since), named(outlier)),
+        Effect::OutlierOver { outlier, until } => {
+            return format!("{} no outlier {}", at(*until), named(outlier));
         }
         Effect::Suspected { monitor, suspect } => return format!("suspected {monitor}: {suspect}"),
     };
@@ -290,6 +306,9 @@ fn words(effect: &Effect) -> String {
         Rule::TooFewVoters { eligible, configured } => format!("{eligible} of {configured} vote"),
         Rule::Recovered { passing, eligible } => format!("{passing} of {eligible} pass twice"),
         Rule::FirstVotes { passing, eligible } => format!("{passing} of {eligible} pass"),
+        Rule::TooFewDomains { failing, eligible, domains, domains_needed } => {
+            format!("{failing} of {eligible} fail, of {domains} domains ({domains_needed} needed)")
+        }
     };
     let timeline = [
         ("first", change.timeline.first_failure_at),

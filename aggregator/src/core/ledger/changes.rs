@@ -28,6 +28,7 @@ enum Thing {
     Tls(MonitorId, Region),
     Event(String),
     IncidentEvent(WallMicros, String),
+    Quality(MonitorId),
     Turn(WallMicros, MonitorId),
     Away(WallMicros),
     Maintenance(String),
@@ -95,7 +96,7 @@ impl Changes {
 impl Thing {
     /// Whether it is a memory of a monitor that ends with it.
     fn is_forgotten_with(&self, gone: &MonitorId) -> bool {
-        matches!(self, Self::Said(monitor) | Self::Tls(monitor, _) if monitor == gone)
+        matches!(self, Self::Said(monitor) | Self::Tls(monitor, _) | Self::Quality(monitor) if monitor == gone)
     }
 
     fn of(change: &Change) -> Self {
@@ -117,6 +118,7 @@ impl Thing {
             Change::Tls { monitor, region, .. } => Self::Tls(monitor.clone(), region.clone()),
             Change::Event(event) => Self::Event(event.id.clone()),
             Change::IncidentEvent { incident, at, .. } => Self::IncidentEvent(*at, incident.clone()),
+            Change::Quality { monitor, .. } => Self::Quality(monitor.clone()),
             Change::Turn { monitor, at, .. } => Self::Turn(*at, monitor.clone()),
             Change::Away(stretch) => Self::Away(stretch.from),
             Change::Maintenance(maintenance) => Self::Maintenance(maintenance.id.clone()),

@@ -316,7 +316,7 @@ fn an_event_and_what_was_said_are_one_commit() {
     let mut bench = watching();
     bench.pass(limits::GROUP_WAIT);
     bench.disk = Disk::Fails(CommitError::Full);
-    let ends = bench.now.wall.after(DAY);
+    let ends = bench.now.wall.after(DAY * 10);
     drop(bench.batch(0, vec![tls(1, ends)]));
     bench.pass(S(2));
     assert_eq!(bench.events(), [], "nothing of it is on the disk");

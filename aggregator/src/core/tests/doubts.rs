@@ -39,9 +39,12 @@ fn votes(bench: &Bench) -> Vec<Vote> {
 fn notices(bench: &Bench) -> Vec<(String, String)> {
     let told = |delivery: &crate::model::Delivery| match &delivery.alert.event {
         AlertEvent::Notice { kind, summary } => Some((kind.clone(), summary.clone())),
-        AlertEvent::Opened(_) | AlertEvent::Updated(_) | AlertEvent::Resolved(_) | AlertEvent::Event(_) => {
-            None
-        }
+        AlertEvent::Opened(_)
+        | AlertEvent::Updated(_)
+        | AlertEvent::Resolved(_)
+        | AlertEvent::Event(_)
+        | AlertEvent::Degraded(_)
+        | AlertEvent::Recovered(_) => None,
     };
     bench.dispatched.iter().filter_map(told).collect()
 }

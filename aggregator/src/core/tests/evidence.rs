@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, Micros, WallMicros};
 
-use super::bench::{Bench, REGIONS, config};
+use super::bench::{Bench, Disk, REGIONS, config};
 use crate::{
     evidence::{
         EvidenceFile, Explanation, Pins, Report,
@@ -14,9 +14,9 @@ use crate::{
         svg, verify,
         verify::{Fault, Proof},
     },
-    model::fixture,
+    model::{evidence::RegionRecord, fixture},
     store::{
-        Dossier, Meant,
+        CommitError, Dossier, Meant,
         fixture::{AGGREGATOR, aggregator},
     },
 };
@@ -179,7 +179,7 @@ fn what_the_aggregator_itself_alters_is_found_by_the_units() {
         ),
         (&|file| file.decisions[0].regions[1].ballots[0].ended_us += 1, "regions[1].ballots[0].ended_us"),
         (&|file| file.decisions[0].regions[1].ballots[0].took_us += 1, "regions[1].ballots[0].took_us"),
-        (&|file| file.decisions[0].regions[1].vote = "ok".into(), "decisions[0].regions[].vote (region b)"),
+        (&|file| file.decisions[0].regions[1].vote = "ok".into(), "decisions[0].regions[1].vote (region b)"),
         (&|file| file.decisions[0].policy.quorum = "majority".into(), "decisions[0].rule"),
         (&|file| file.decisions[0].policy.confirm_for_us = Some(90_000_000), "decisions[0].to"),
         (&|file| file.decisions[0].to = "partial".into(), "decisions[0].to"),
@@ -199,11 +199,34 @@ fn what_the_aggregator_itself_alters_is_found_by_the_units() {
         }
     });
     assert_eq!(longer, "", "the signed run alone bears the verdict");
-    let shorter = faults(&|file| {
-        let decided = file.decisions[0].decided_us;
-        file.units.retain(|unit| unit.received_us.is_none_or(|at| at + 5_000_000 > decided || at > decided));
-    });
-    assert!(shorter.contains("decisions[0]"), "checks of the run were taken away: {shorter:?}");
+    // Checks of the run were taken away: nothing is refuted, and nothing proven.
+    let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
+    let decided = file.decisions[0].decided_us;
+    let is_recent = |at: u64| at + 5_000_000 > decided;
+    file.units.retain(|unit| unit.received_us.is_none_or(is_recent));
+    let report = verify(file.sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+    assert_eq!(report.faults, []);
+    assert_eq!(report.decisions[0].proof, Proof::NotProven, "{report:#?}");
+    assert!(report.decisions[0].remarks.iter().any(|remark| remark.contains("do not bear it")));
+}
+
+/// The store failed while it was decided: the decision is kept, and what cannot be proven is said.
+#[test]
+fn what_was_decided_while_nothing_could_be_stored_is_told_as_not_proven() {
+    let mut bench = Bench::watching(&["x"]);
+    bench.work(30, &[]);
+    bench.disk = Disk::Fails(CommitError::Full);
+    bench.work(30, &ALL);
+    bench.disk = Disk::Good;
+    bench.work(20, &ALL);
+    let report = verify(sealed(&dossier(&bench)).as_bytes(), &Pins::default());
+    assert_eq!(report.faults, []);
+    assert_eq!(proofs(&report), [("up -> down", Proof::NotProven)], "{report:#?}");
+    assert!(
+        report.decisions[0].remarks.iter().any(|remark| remark.contains("not in the file")),
+        "{report:#?}"
+    );
+    assert!(explain(&dossier(&bench)).text().contains("4 had to fail for 11s"));
 }
 
 #[test]
@@ -241,4 +264,66 @@ fn a_single_region_is_proven_and_silence_is_the_aggregators_word() {
     assert_eq!(report.faults, []);
     assert_eq!(proofs(&report).last(), Some(&("down -> unobserved", Proof::NotProven)), "{report:#?}");
     assert!(!report.is_proven() && report.holds());
+}
+
+/// Whatever stands in a file, it is refused or judged, and soon.
+#[test]
+fn hostile_files_are_refused_in_time() {
+    let dossier = dossier(&outage());
+    let absurd = |alter: &dyn Fn(&mut EvidenceFile)| {
+        let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
+        alter(&mut file);
+        verify(file.sealed(&aggregator()).unwrap().as_bytes(), &Pins::default())
+    };
+    for number in [0, 1, u64::MAX / 2, u64::MAX - 1, u64::MAX] {
+        let report = absurd(&|file| {
+            for decision in &mut file.decisions {
+                decision.decided_us = number;
+                decision.wall_offset_us = i64::MAX;
+                decision.policy.interval_us = number;
+                decision.policy.timeout_us = number;
+                decision.state.answers_due_us = Some(number);
+                for ballot in decision.regions.iter_mut().flat_map(|region| &mut region.ballots) {
+                    ballot.run_started_us = number;
+                    ballot.run_first_sequence = number;
+                    ballot.run_first_epoch = number;
+                    ballot.run_checks = u16::MAX;
+                }
+            }
+            for unit in &mut file.units {
+                unit.held_us = Some(number);
+            }
+        });
+        assert!(!report.is_proven(), "{number}: {report:#?}");
+    }
+    let many = absurd(&|file| {
+        let region = file.decisions[0].regions[0].clone();
+        let ballots = vec![region.ballots[0].clone(); 900];
+        let named = |number: u32| RegionRecord {
+            region: format!("r{number}").parse().unwrap(),
+            ballots: ballots.clone(),
+            ..region.clone()
+        };
+        file.decisions[0].regions = (0..20).map(named).collect();
+    });
+    assert!(!many.is_proven());
+    let twice = |file: &mut EvidenceFile| file.decisions[0].regions[1] = file.decisions[0].regions[0].clone();
+    assert!(!absurd(&twice).holds());
+    let crowd = |file: &mut EvidenceFile| file.decisions = vec![file.decisions[0].clone(); 65];
+    assert_eq!(absurd(&crowd).faults[0].place, "decisions");
+    for bytes in [
+        b"".to_vec(),
+        b"\xff\xfe".to_vec(),
+        b"null".to_vec(),
+        vec![b'['; 1_000_000],
+        b"{\"a\":".repeat(100_000),
+        vec![b' '; crate::limits::EVIDENCE_FILE_BYTES_MAX + 1],
+    ] {
+        let report = verify(&bytes, &Pins::default());
+        assert_eq!(report.faults.len(), 1, "{report:#?}");
+    }
+    let whole = sealed(&dossier);
+    for length in (0..whole.len()).step_by(997) {
+        assert!(!verify(&whole.as_bytes()[..length], &Pins::default()).holds(), "cut at {length}");
+    }
 }

@@ -4,7 +4,7 @@ use quorate_proto::{Micros, WallMicros};
 
 use super::{Paged, Section};
 use crate::{
-    evidence::rebuild::Check,
+    evidence::rebuild::Checks,
     model::{
         DecisionRecord, Incident,
         evidence::{BallotRecord, RegionRecord},
@@ -19,7 +19,7 @@ const PROMISE: Micros = Micros::from_secs(60);
 pub(super) fn sections(
     incident: &Incident,
     decision: &DecisionRecord,
-    checks: &[Check<'_>],
+    checks: &Checks<'_>,
     paged: Paged,
 ) -> Vec<Section> {
     let teller = Teller { decision, checks };
@@ -56,7 +56,7 @@ pub(super) fn what_followed(dossier: &Dossier, main: Option<&DecisionRecord>) ->
 
 struct Teller<'a> {
     decision: &'a DecisionRecord,
-    checks: &'a [Check<'a>],
+    checks: &'a Checks<'a>,
 }
 
 impl Teller<'_> {
@@ -118,7 +118,7 @@ impl Teller<'_> {
     }
 
     fn failure(&self, ballot: &BallotRecord) -> Option<String> {
-        let check = self.checks.iter().find(|check| check.source == ballot.source())?;
+        let check = self.checks.get(&ballot.source())?;
         let failure = check.result.failure()?;
         Some(match failure.detail.is_empty() {
             true => failure.kind.to_string(),
@@ -318,6 +318,7 @@ pub(super) fn abstention(name: &str) -> String {
         "stale" => "its latest check was too old".to_owned(),
         "agents_own_fault" => "its agent could not check, for a reason of its own".to_owned(),
         "tied" => "its agents contradicted each other".to_owned(),
+        "outlier" => "its agent contradicted the other regions on most of what it watches".to_owned(),
         other => other.replace('_', " "),
     }
 }

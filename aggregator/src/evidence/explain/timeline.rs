@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Paged;
 use crate::{
-    evidence::rebuild::Check,
+    evidence::rebuild::Checks,
     model::{DecisionRecord, evidence::RegionRecord, rfc3339},
 };
 
@@ -110,7 +110,7 @@ impl Moments {
     }
 }
 
-pub(super) fn draw(decision: &DecisionRecord, checks: &[Check<'_>], paged: Paged) -> Timeline {
+pub(super) fn draw(decision: &DecisionRecord, checks: &Checks<'_>, paged: Paged) -> Timeline {
     let wall = |us: u64| decision.wall(us);
     let decided = wall(decision.decided_us);
     let moments = Moments {
@@ -145,11 +145,11 @@ pub(super) fn draw(decision: &DecisionRecord, checks: &[Check<'_>], paged: Paged
 
 /// The checks of a region's agents up to the verdict, and the rounds that they answer: the number of a request is the moment
 /// at which it was made, as far as no earlier one has it.
-fn marks(decision: &DecisionRecord, region: &RegionRecord, checks: &[Check<'_>]) -> Vec<Mark> {
+fn marks(decision: &DecisionRecord, region: &RegionRecord, checks: &Checks<'_>) -> Vec<Mark> {
     let mut marks = Vec::new();
     let mut requests = BTreeSet::new();
     for ballot in &region.ballots {
-        for check in checks.iter().filter(|check| check.source.agent == ballot.agent) {
+        for check in checks.values().filter(|check| check.source.agent == ballot.agent) {
             let Some(times) = check.times.filter(|times| times.received.0 <= decision.decided_us) else {
                 continue;
             };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Options, body};
 use crate::{
-    model::{AlertEvent, Incident},
+    model::{AlertEvent, Degradation, Incident},
     notify::sample::{self, SENT_AT},
 };
 
@@ -44,6 +44,8 @@ fn events() -> Vec<(&'static str, AlertEvent)> {
         .regions
         .iter_mut()
         .for_each(|region| *region = sample::region(region.region.as_str(), "ok", None));
+    let mut no_more = sample::degradation();
+    no_more.recovered_at = Some(sample::wall(1_914.1));
     let summary =
         "The store cannot be written: database or disk is full. Paging goes on from memory; make room.";
     vec![
@@ -53,6 +55,8 @@ fn events() -> Vec<(&'static str, AlertEvent)> {
         ("opened_unobserved", AlertEvent::Opened(Box::new(unobserved))),
         ("resolved", AlertEvent::Resolved(Box::new(resolved))),
         ("notice", AlertEvent::Notice { kind: "storage_failing".to_owned(), summary: summary.to_owned() }),
+        ("degraded", AlertEvent::Degraded(Box::new(sample::degradation()))),
+        ("recovered", AlertEvent::Recovered(Box::new(no_more))),
     ]
 }
 
@@ -88,11 +92,23 @@ fn no_limit_is_passed_whatever_the_texts_are() {
                     AlertEvent::Event(event)
                 }
                 AlertEvent::Notice { .. } => AlertEvent::Notice { kind: text.clone(), summary: text.clone() },
+                AlertEvent::Degraded(one) => AlertEvent::Degraded(Box::new(endless(*one, &text))),
+                AlertEvent::Recovered(one) => AlertEvent::Recovered(Box::new(endless(*one, &text))),
             };
             let message = body(&sample::alert(event), SENT_AT, &options);
             check_limits(&format!("{name}, {event_name}"), &message);
         }
     }
+}
+
+fn endless(mut degradation: Degradation, text: &str) -> Degradation {
+    degradation.monitor.name = text.to_owned();
+    degradation.monitor.url = text.to_owned();
+    degradation.reasons[0].summary = text.to_owned();
+    degradation.reasons = vec![degradation.reasons[0].clone(); 16];
+    let trips = degradation.round_trips.as_mut().unwrap();
+    trips.regions = vec![trips.regions[0].clone(); 300];
+    degradation
 }
 
 fn absurd(mut incident: Incident, text: &str) -> Incident {

@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Error, Parameters, Shared, named, page};
 use crate::{
     clock, limits,
-    model::{Admin, AdminError, AgentView, Intake, rfc3339},
+    model::{Admin, AdminError, AgentView, Intake, rfc3339, view::OutlierView},
 };
 
 /// What is wanted of a new agent.
@@ -46,6 +46,16 @@ struct AgentJson<'a> {
     health: Option<HealthJson>,
     /// The gravest first; empty where the agent trusts itself.
     doubts: Vec<DoubtJson<'a>>,
+    outlier: Option<OutlierJson>,
+}
+
+#[derive(Serialize)]
+struct OutlierJson {
+    contradiction: &'static str,
+    #[serde(with = "rfc3339")]
+    since: WallMicros,
+    disagreements: u32,
+    compared: u32,
 }
 
 #[derive(Serialize)]
@@ -181,6 +191,7 @@ impl<'a> AgentJson<'a> {
             enrolled_at: agent.enrolled_at,
             health: agent.health.as_ref().map(HealthJson::of),
             doubts: agent.health.iter().flat_map(|health| &health.doubts).map(DoubtJson::of).collect(),
+            outlier: agent.outlier.as_ref().map(OutlierJson::of),
         }
     }
 }
@@ -194,6 +205,13 @@ impl<'a> DoubtJson<'a> {
             detail: &report.detail,
             summary: format!("The agent doubts itself: {}. {}", doubt.words(), doubt.advice()),
         }
+    }
+}
+
+impl OutlierJson {
+    fn of(outlier: &OutlierView) -> Self {
+        let OutlierView { contradiction, since, disagreements, compared } = *outlier;
+        Self { contradiction: contradiction.name(), since, disagreements, compared }
     }
 }
 

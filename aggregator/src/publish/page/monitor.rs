@@ -3,7 +3,10 @@
 use quorate_proto::{Region, WallMicros};
 use quorate_quorum::{Verdict, Vote};
 
-use super::held;
+use super::{
+    held,
+    quality::{self, Trips},
+};
 use crate::{
     model::{MonitorView, RegionView},
     publish::{
@@ -29,6 +32,10 @@ pub(super) struct MonitorCard<'a> {
     pub(super) interval: String,
     pub(super) votes: Vec<VoteCell<'a>>,
     pub(super) reasons: Vec<Reason<'a>>,
+    /// Why it is degraded.
+    pub(super) degraded: Vec<&'a str>,
+    /// How long round trips took.
+    pub(super) trips: Option<Trips<'a>>,
     /// How many held connections are open.
     pub(super) held: Option<String>,
     /// When the certificate ends.
@@ -54,16 +61,18 @@ pub(super) struct Reason<'a> {
 
 impl<'a> MonitorCard<'a> {
     pub(super) fn of(monitor: &'a MonitorView, now: WallMicros) -> Self {
-        let since = monitor
-            .verdict
-            .is_some()
-            .then(|| (words::when(monitor.since, now), words::span(now.since(monitor.since))));
+        // Degraded since its first reason, and not since it is up.
+        let degraded_since = monitor.degraded.iter().map(|reason| reason.since).min();
+        let began = degraded_since.filter(|_| tally::is_degraded(monitor)).unwrap_or(monitor.since);
+        let since =
+            monitor.verdict.is_some().then(|| (words::when(began, now), words::span(now.since(began))));
         Self {
             id: monitor.id.as_str(),
             name: &monitor.name,
             url: words::public_url(&monitor.url),
-            state: tally::verdict(monitor).name(),
-            word: word(monitor.verdict),
+            // Amber, as whatever is not well and not down.
+            state: if tally::is_degraded(monitor) { "partial" } else { tally::verdict(monitor).name() },
+            word: if tally::is_degraded(monitor) { "Degraded" } else { word(monitor.verdict) },
             since,
             is_suspect: monitor.suspect,
             is_tls_unverified: !monitor.verify_tls,
@@ -72,6 +81,8 @@ impl<'a> MonitorCard<'a> {
             interval: monitor.interval.to_string(),
             votes: monitor.regions.iter().map(|region| VoteCell::of(region, now)).collect(),
             reasons: reasons(monitor),
+            degraded: monitor.degraded.iter().map(|reason| reason.summary.as_str()).collect(),
+            trips: quality::trips(monitor),
             held: held::connections(monitor, now),
             certificate: held::certificate(monitor, now),
         }

@@ -110,6 +110,30 @@ async fn the_indicator_is_red_only_where_something_is_down() {
     }
 }
 
+#[tokio::test]
+async fn what_works_and_not_well_is_minor() {
+    let mut snapshot = sample::calm();
+    snapshot.monitors[0] = sample::degraded(&snapshot.monitors[0]);
+    let house = House::new(snapshot).await;
+    let summary = house.get("/api/v2/summary.json").await.json();
+    assert_eq!(summary["status"]["indicator"], "minor");
+    assert_eq!(summary["status"]["description"], "1 of 3 endpoints is degraded");
+    let status = |index: usize| summary["components"][index]["status"].as_str().unwrap();
+    assert_eq!([status(0), status(1)], ["degraded_performance", "operational"]);
+    assert_eq!(summary["page"]["updated_at"], "2026-11-22T18:06:50.000000Z", "a poll after it gets the news");
+    check_golden("monitor_degraded.json", &pretty(&house.ask("/api/v1/monitors/chat").await.json()));
+    let metrics = house.ask("/metrics").await.body;
+    for line in [
+        "quorate_monitor_degraded{monitor=\"chat\",reason=\"latency\"} 1",
+        "quorate_monitor_degraded{monitor=\"chat\",reason=\"closes\"} 0",
+        "quorate_monitor_state{monitor=\"chat\"} 2",
+        "quorate_monitor_round_trip_seconds{monitor=\"chat\",percentile=\"95\"} 0.168",
+        "quorate_monitor_round_trip_sla_seconds{monitor=\"chat\"} 0.1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no line {line} in\n{metrics}");
+    }
+}
+
 #[test]
 fn metric_names_are_a_promise() {
     let mut lines: Vec<String> = metrics::families(&sample::snapshot())

@@ -65,6 +65,25 @@ fn a_calm_page_shows_no_trouble() {
 }
 
 #[test]
+fn a_degraded_monitor_says_why_and_where_it_is_slow() {
+    let mut snapshot = sample::calm();
+    let last = snapshot.monitors.len() - 1;
+    snapshot.monitors[last] = sample::degraded(&snapshot.monitors[last]);
+    let html = render(snapshot, None);
+    for text in [
+        "1 of 3 endpoints is degraded",
+        "<strong>Degraded</strong> for 5 min 10 s",
+        "slower than promised",
+        "50 round trips over 5 min · promised: 95 of 100 within 100 ms",
+        "<tr class=\"slow\"><th scope=\"row\">all</th><td>112 ms</td><td>168 ms</td><td>224 ms</td></tr>",
+        "<tr><th scope=\"row\">eu-west</th>",
+    ] {
+        assert!(html.contains(text), "the page does not say {text:?}\n{html}");
+    }
+    assert!(html.find("Degraded") < html.find("<strong>Up</strong>"), "first");
+}
+
+#[test]
 fn an_empty_page_is_a_page() {
     let html = render(Snapshot::default(), None);
     for text in ["Starting", "None is known yet", "Cannot be read at present", "No agent"] {
@@ -83,6 +102,9 @@ async fn hostile_texts_are_only_texts() {
         for region in &mut view.regions {
             region.failure = Some(HOSTILE.into());
         }
+        let view = Arc::make_mut(monitor);
+        *view = MonitorView::clone(&sample::degraded(view));
+        view.degraded[0].summary = HOSTILE.into();
     }
     for incident in &mut snapshot.incidents_open {
         *incident = Arc::new(hostile(incident));

@@ -24,6 +24,8 @@ fn evidence(incident: &str, at: i64, spans: Vec<UnitSpan>) -> Change {
             confirm_for_us: None,
             sensitivity: "balanced".to_owned(),
             restart_budget_us: 0,
+            domains: Default::default(),
+            min_domains: 2,
             revision: 0,
         },
         state: StateRecord::default(),

@@ -1,0 +1,244 @@
+//! How each path to a monitor behaves by itself: measured from *solo failures*, a region that fails while most others
+//! pass.
+//!
+//! A check stands for the time since the one before it: so the part of the time that a path is bad is right however often
+//! it is checked, and rounds of confirmation, which follow each other quickly, weigh little. A spell lasts from the start
+//! of its first failing check to that of the first that passes. Where half of the regions fail or more, it may be the
+//! server: every spell that is under way then says nothing of its path, and is dropped.
+//!
+//! Of spells in progress at a random moment, the mean time that is left is `E[l²] / 2 E[l]` (the inspection paradox of
+//! renewal theory). That is the length that is told: for exponential spells it is their mean, and of many short and a few
+//! long ones, which outlast any evidence span, it is what the long ones make of it.
+//!
+//! What is assumed of an unknown path ([`PathQuality::ASSUMED`]) counts as a day of observation, so that a few hours
+//! without a failure promise nothing. What was observed fades with a mean age of two weeks.
+
+use std::collections::BTreeMap;
+
+use quorate_proto::{Micros, Region};
+
+use crate::{Moment, PathQuality};
+
+/// The weight of what is assumed.
+const ASSUMED_S: f64 = 86_400.0;
+/// The mean age of what is known.
+const FADES_IN_S: f64 = 14.0 * 86_400.0;
+
+/// The paths from all regions of one monitor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Paths {
+    meters: BTreeMap<Region, Meter>,
+    /// A vote counts for so long.
+    stale_after: Micros,
+}
+
+/// What is known of one path.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Meter {
+    observed_s: f64,
+    bad_s: f64,
+    spells: f64,
+    /// The sums of their lengths, and of the squares.
+    lasted_s: f64,
+    lasted_squared: f64,
+    failures: f64,
+    wait_s: f64,
+    /// Other paths that were bad when this one turned so: the sum of their shares.
+    met: f64,
+    latest: Option<Moment>,
+    spell: Option<Spell>,
+}
+
+/// A time in which a path fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Spell {
+    started: Moment,
+    bad_s: f64,
+    failures: f64,
+    wait_s: f64,
+    met: f64,
+    /// Half of the regions fail as well.
+    is_common: bool,
+}
+
+impl Paths {
+    /// Of nothing yet; a check stands for `stale_after` at most.
+    pub fn new(stale_after: Micros) -> Self {
+        Self { meters: BTreeMap::new(), stale_after }
+    }
+
+    /// Takes a check: in order of their starts, of each region.
+    pub fn observe(&mut self, region: &Region, started: Moment, ended: Moment, failed: bool) {
+        if !self.meters.contains_key(region) {
+            self.meters.insert(region.clone(), Meter::default());
+        }
+        let (others, bad) = self.others(region, started);
+        let Some(meter) = self.meters.get_mut(region) else { return };
+        let gap = meter.latest.map_or(Micros::ZERO, |latest| started.since(latest)).min(self.stale_after);
+        let gap_s = gap.as_secs_f64();
+        meter.fade(gap_s);
+        meter.latest = meter.latest.max(Some(started));
+        meter.observed_s += gap_s;
+        if !failed {
+            if let Some(spell) = meter.spell.take().filter(|spell| !spell.is_common) {
+                meter.close(&spell, started);
+            }
+            return;
+        }
+        let met = if others > 0 { f64::from(bad) / f64::from(others) } else { 0.0 };
+        let spell = meter.spell.get_or_insert(Spell { started, met, ..Spell::default() });
+        spell.bad_s += gap_s;
+        spell.failures += 1.0;
+        spell.wait_s += ended.since(started).as_secs_f64();
+        if (bad + 1) * 2 > others {
+            self.drop_spells();
+        }
+    }
+
+    /// What is known of each path.
+    pub fn quality(&self) -> impl Iterator<Item = (&Region, PathQuality)> + '_ {
+        self.meters.iter().map(|(region, meter)| (region, meter.quality()))
+    }
+
+    /// For how long each was observed, less what has faded.
+    pub fn observed(&self) -> impl Iterator<Item = (&Region, Micros)> + '_ {
+        self.meters.iter().map(|(region, meter)| (region, Micros((meter.observed_s * 1e6) as u64)))
+    }
+
+    /// Other regions that were heard of lately, and those of them that fail.
+    fn others(&self, region: &Region, at: Moment) -> (u32, u32) {
+        let fresh = |meter: &&Meter| meter.latest.is_some_and(|latest| at < latest.after(self.stale_after));
+        let others =
+            self.meters.iter().filter(|(other, _)| *other != region).map(|(_, meter)| meter).filter(fresh);
+        others.fold((0, 0), |(all, bad), meter| (all + 1, bad + u32::from(meter.spell.is_some())))
+    }
+
+    fn drop_spells(&mut self) {
+        for spell in self.meters.values_mut().filter_map(|meter| meter.spell.as_mut()) {
+            spell.is_common = true;
+        }
+    }
+}
+
+impl Meter {
+    fn fade(&mut self, gap_s: f64) {
+        let kept = (1.0 - gap_s / FADES_IN_S).max(0.0);
+        for sum in [
+            &mut self.observed_s,
+            &mut self.bad_s,
+            &mut self.spells,
+            &mut self.lasted_s,
+            &mut self.lasted_squared,
+            &mut self.failures,
+            &mut self.wait_s,
+            &mut self.met,
+        ] {
+            *sum *= kept;
+        }
+    }
+
+    fn close(&mut self, spell: &Spell, passed: Moment) {
+        let lasted = passed.since(spell.started).as_secs_f64();
+        self.bad_s += spell.bad_s;
+        self.spells += 1.0;
+        self.lasted_s += lasted;
+        self.lasted_squared += lasted * lasted;
+        self.failures += spell.failures;
+        self.wait_s += spell.wait_s;
+        self.met += spell.met;
+    }
+
+    fn quality(&self) -> PathQuality {
+        let mut known = *self;
+        // A path that is bad is known to be so before it is good again.
+        if let (Some(spell), Some(latest)) = (self.spell.filter(|spell| !spell.is_common), self.latest) {
+            known.close(&spell, latest);
+        }
+        let assumed = PathQuality::ASSUMED;
+        let (length, wait) = (assumed.spell.as_secs_f64(), assumed.wait.as_secs_f64());
+        let bad_s = ASSUMED_S * assumed.share;
+        let spells = bad_s / length;
+        let share = (bad_s + known.bad_s) / (ASSUMED_S + known.observed_s);
+        // Of exponential spells the mean square is twice the square of the mean.
+        let left = (spells * 2.0 * length * length + known.lasted_squared) / (bad_s + known.lasted_s) / 2.0;
+        let met = (spells * assumed.share + known.met) / (spells + known.spells);
+        PathQuality {
+            share: share.clamp(0.0, 1.0),
+            spell: Micros((left * 1e6) as u64),
+            wait: Micros(((spells * wait + known.wait_s) / (spells + known.failures) * 1e6) as u64),
+            together: met.clamp(0.0, 1.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Micros = Micros::from_secs;
+
+    fn region(name: &str) -> Region {
+        name.parse().unwrap()
+    }
+
+    fn at(second: u64) -> Moment {
+        Moment(0).after(S(second))
+    }
+
+    /// Five regions over so many days; `fails` says what a check of one finds at a second.
+    fn measured(days: u64, fails: impl Fn(u64, u64) -> bool) -> BTreeMap<Region, PathQuality> {
+        let mut paths = Paths::new(S(60));
+        for second in (0..days * 86_400).step_by(6) {
+            let number = second / 6 % 5;
+            let failed = fails(number, second);
+            let took = if failed { S(10) } else { Micros::ZERO };
+            paths.observe(&region(&format!("r{number}")), at(second), at(second).after(took), failed);
+        }
+        paths.quality().map(|(region, quality)| (region.clone(), quality)).collect()
+    }
+
+    #[test]
+    fn what_is_unknown_is_as_assumed() {
+        let mut paths = Paths::new(S(60));
+        paths.observe(&region("r"), at(0), at(0), false);
+        let quality = paths.quality().next().unwrap().1;
+        assert!((quality.share - 0.001).abs() < 1e-9 && quality.spell == S(20) && quality.wait == S(5));
+    }
+
+    #[test]
+    fn good_paths_become_better_than_assumed() {
+        let quality = measured(10, |_, _| false)[&region("r0")];
+        assert!(quality.share < 0.000_2, "{quality:?}");
+    }
+
+    /// One path is bad for two minutes an hour.
+    #[test]
+    fn solo_failures_are_measured() {
+        let qualities = measured(10, |number, second| number == 2 && second % 3600 < 120);
+        let (bad, good) = (qualities[&region("r2")], qualities[&region("r0")]);
+        assert!((0.025..0.04).contains(&bad.share), "{bad:?}");
+        assert!((50..70).contains(&(bad.spell.0 / 1_000_000)), "half of what each lasts: {bad:?}");
+        assert!(bad.wait > S(9) && bad.together < 0.01, "{bad:?}");
+        assert!(good.share < 0.000_2, "{good:?}");
+    }
+
+    #[test]
+    fn an_outage_says_nothing_of_the_paths() {
+        let qualities = measured(10, |_, second| second % 3600 < 120);
+        assert!(qualities.values().all(|quality| quality.share < 0.000_5), "{qualities:?}");
+    }
+
+    #[test]
+    fn what_turns_bad_together_is_seen_to() {
+        let qualities = measured(10, |number, second| number < 2 && second % 3600 < 120);
+        let two = qualities[&region("r0")].together + qualities[&region("r1")].together;
+        assert!(two > 0.2, "one of four others, each time that the second turns bad: {qualities:?}");
+    }
+
+    #[test]
+    fn old_failures_fade() {
+        let qualities =
+            measured(70, |number, second| number == 2 && second < 86_400 * 7 && second % 600 < 60);
+        assert!(qualities[&region("r2")].share < 0.003, "{qualities:?}");
+    }
+}
