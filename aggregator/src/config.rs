@@ -18,6 +18,7 @@ mod fault;
 mod matchers;
 mod monitors;
 mod nearest;
+mod paging;
 mod parameters;
 mod placeholders;
 pub mod presets;
@@ -36,8 +37,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quorate_proto::{Controls, MonitorSpec, Region};
-use quorate_quorum::{Quorum, Sensitivity, quality::LatencySla};
+use quorate_proto::{Controls, MonitorId, MonitorSpec, Region};
+use quorate_quorum::{PagingSettings, Quorum, Sensitivity, quality::LatencySla};
 use toml::de::DeTable;
 
 pub use domains::Domains;
@@ -77,6 +78,8 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// What is watched, in order of the file.
     pub monitors: Vec<Monitor>,
+    /// Whom to tell, and when not.
+    pub paging: PagingSettings,
 }
 
 /// Where the aggregator listens and keeps its data.
@@ -162,6 +165,8 @@ pub struct Monitor {
     pub latency: Option<LatencySla>,
     /// The channels that hear of it.
     pub channels: Vec<ChannelId>,
+    /// The monitors without which it cannot work: while one of them is down, it is not paged. Without cycles.
+    pub depends_on: Vec<MonitorId>,
 }
 
 impl Config {
@@ -223,5 +228,6 @@ fn read(root: &document::Section<'_>) -> Config {
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
-    Config { server, page, regions, local_regions, controls, channels, monitors }
+    let paging = paging::settings(root);
+    Config { server, page, regions, local_regions, controls, channels, monitors, paging }
 }

@@ -21,6 +21,7 @@ mod ledger;
 mod observe;
 mod outbox;
 mod outliers;
+mod paging;
 mod picture;
 mod quality;
 mod run;

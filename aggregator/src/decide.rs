@@ -16,6 +16,7 @@ mod cause;
 mod domains;
 pub mod events;
 mod outlier;
+pub mod paging;
 pub mod quality;
 mod rule;
 #[cfg(test)]
@@ -118,7 +119,10 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     incident.regions = evidence(situation);
     incident.timeline = situation.timeline;
     incident.monitor = reference(situation.monitor);
-    let announcements = if is_news { announce(situation, &mut tracked) } else { Vec::new() };
+    let announcements = match is_news {
+        true => announce(situation.monitor, situation.channels, change.to, &mut tracked),
+        false => Vec::new(),
+    };
     Some(Decision { tracked, rule, announcements })
 }
 
@@ -176,6 +180,9 @@ fn open(situation: &Situation<'_>) -> Tracked {
             resolved_at: None,
             regions: Vec::new(),
             timeline,
+            held_by: Vec::new(),
+            group: None,
+            flapping: false,
         },
         opened_at: situation.at,
         told: BTreeSet::new(),
@@ -200,15 +207,20 @@ fn resolved(tracked: &Tracked) -> Vec<Announcement> {
     announcement(event, tracked.told.iter().cloned().collect()).into_iter().collect()
 }
 
-fn announce(situation: &Situation<'_>, tracked: &mut Tracked) -> Vec<Announcement> {
-    let of_monitor = |channel: &&Channel| situation.monitor.channels.contains(&channel.id);
-    let channels = || situation.channels.iter().filter(of_monitor);
+fn announce(
+    monitor: &Monitor,
+    channels: &[Channel],
+    verdict: Verdict,
+    tracked: &mut Tracked,
+) -> Vec<Announcement> {
+    let of_monitor = |channel: &&Channel| monitor.channels.contains(&channel.id);
+    let channels = || channels.iter().filter(of_monitor);
     let knowing = channels()
         .filter(|channel| tracked.told.contains(&channel.id))
         .map(|channel| channel.id.clone())
         .collect::<Vec<_>>();
     let new = channels()
-        .filter(|channel| !tracked.told.contains(&channel.id) && wants(channel, situation.change.to))
+        .filter(|channel| !tracked.told.contains(&channel.id) && wants(channel, verdict))
         .map(|channel| channel.id.clone())
         .collect::<Vec<_>>();
     tracked.told.extend(new.iter().cloned());
@@ -241,7 +253,8 @@ fn rank(verdict: &str) -> u8 {
     }
 }
 
-fn reference(monitor: &Monitor) -> MonitorReference {
+/// How people know a monitor.
+pub fn reference(monitor: &Monitor) -> MonitorReference {
     MonitorReference {
         id: monitor.spec.id.clone(),
         name: monitor.name.clone(),

@@ -596,6 +596,15 @@ pub const MAINTENANCE_REMEMBERED_MAX: u32 = 500;
 /// Results of one monitor that are replayed at most: a month of ten regions at 15 s, and about 200 MB in memory.
 pub const PAST_CHECKS_MAX: usize = 2_000_000;
 
+// --- paging
+
+/// Monitors or agents that one alert lists; the rest is counted. Nobody reads further on a phone, and 25 of them with long
+/// names and URLs fit into a webhook.
+pub const ALERT_LIST_MAX: usize = 25;
+
+/// Agents that the first sentence of an alert names; the rest is counted.
+pub const ALERT_NAMES_MAX: usize = 5;
+
 // --- evidence
 
 /// Units of one agent's run that a decision refers to, besides the one in which the run begins: ten a second, as 1,000

@@ -166,7 +166,11 @@ impl<'a> Player<'a> {
                     }
                 }
                 // What is told to people besides pages is not counted.
-                Effect::Restarted { .. } | Effect::Suspected { .. } => {}
+                Effect::Restarted { .. }
+                | Effect::Suspected { .. }
+                | Effect::Withheld(_)
+                | Effect::Outlier(_)
+                | Effect::OutlierOver { .. } => {}
             }
         }
     }

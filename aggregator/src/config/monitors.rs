@@ -16,6 +16,7 @@ use super::{
     document::{Item, Section},
     domains::{Domains, domains},
     endpoint::endpoint,
+    paging::Family,
     presets::Presets,
     promise,
     quality::{certificate_degraded, check_latency, latency},
@@ -77,15 +78,18 @@ pub(super) fn monitors(
 ) -> Vec<Monitor> {
     let mut monitors = Vec::new();
     let mut lines = BTreeMap::new();
+    let mut family = Family::default();
     for item in root.list("monitors", "monitors, each as a [[monitors]] table") {
         if lines.len() == limits::MONITORS_PER_AGENT_MAX {
             item.refuse_for(format!("at most {} monitors", limits::MONITORS_PER_AGENT_MAX), "one more");
             break;
         }
         let Some(section) = item.section() else { continue };
+        family.read(&section);
         monitors.extend(monitor(&section, defaults, regions, channels, presets, &mut lines));
         section.close();
     }
+    family.settle(&mut monitors, &lines.into_keys().collect());
     monitors
 }
 
@@ -164,6 +168,7 @@ fn monitor(
         certificate_degraded,
         latency: rules.latency,
         channels: heard_by,
+        depends_on: Vec::new(),
     })
 }
 

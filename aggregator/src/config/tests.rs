@@ -9,6 +9,8 @@ use super::*;
 
 /// What agents look at to see whether they are the fault themselves.
 mod controls;
+/// Whom to tell, and when not.
+mod paging;
 /// From when on a monitor does not work well.
 mod quality;
 /// What is said on a connection: steps, presets, canaries.
@@ -340,6 +342,30 @@ fn an_empty_file_means_the_defaults() {
     assert_eq!(config.regions, ["local".parse().unwrap()]);
     assert_eq!(config.local_regions, config.regions);
     assert!(config.monitors.is_empty());
+}
+
+#[test]
+fn domains_are_labels_and_how_many_of_them_must_fail() {
+    let regions = "regions = [\"a\", \"b\", \"c\"]";
+    let read = |defaults: &str, said: &str| {
+        let text = format!("{regions}\n[defaults]\n{defaults}\n{}", monitor(said));
+        let domains = parsed(&text).unwrap().config.monitors[0].domains.clone();
+        (domains.labels.into_iter().collect::<Vec<_>>().join(" "), domains.min)
+    };
+    assert_eq!(read("", ""), ("network provider".to_owned(), 2));
+    assert_eq!(read("min_domains = 3", "domains = [\"zone\"]"), ("zone".to_owned(), 3));
+    assert_eq!(read("domains = []", "min_domains = 1"), (String::new(), 1));
+    check(
+        &format!("{regions}\n{}", monitor("min_domains = 4")),
+        &["5: monitors[0].min_domains: wanted at most 3 domains, the number of regions, found 4"],
+    );
+    check(
+        &monitor("min_domains = 0\ndomains = [\"a=b\"]"),
+        &[
+            "4: monitors[0].min_domains: wanted a number of domains from 1; 1 turns domains off, found 0",
+            "5: monitors[0].domains[0]: wanted the name of a label: 1 to 128 bytes and no \"=\", found \"a=b\"",
+        ],
+    );
 }
 
 #[test]

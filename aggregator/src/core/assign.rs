@@ -10,7 +10,7 @@ use std::{
 };
 
 use quorate_proto::{AgentKey, Assignment, Digest, MonitorId, Region, Slot, codec};
-use quorate_quorum::{Event, Moment, Policy};
+use quorate_quorum::{Event, Moment, PagingEvent, Policy};
 
 use super::{
     effect::{Effect, HandOver, HandedOver, Now, Parcel},
@@ -57,6 +57,7 @@ impl Core {
         let channels_changed = self.config.channels != config.channels;
         let controls_changed = self.config.controls != config.controls;
         self.config = config;
+        self.page(PagingEvent::Follow(self.config.paging), now);
         if channels_changed {
             self.effects.push(Effect::Dispatch(Dispatch::Channels(self.config.channels.clone())));
         }
@@ -201,6 +202,9 @@ impl Core {
             let policy = self.policy(&monitor);
             let before = self.monitors.get(&id).map(|before| before.policy.revision);
             let reformed = before.is_some_and(|before| before != policy.revision);
+            let parents = monitor.depends_on.iter().cloned().collect();
+            let watch = PagingEvent::Watch { monitor: id.clone(), policy: Box::new(policy.clone()), parents };
+            self.page(watch, now);
             let watched = match self.monitors.remove(&id) {
                 Some(before) if before.policy == policy => {
                     self.monitors.insert(id, Watched { monitor: monitor.clone(), ..before });

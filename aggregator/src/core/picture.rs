@@ -6,7 +6,7 @@ use std::{
 };
 
 use quorate_proto::{MonitorId, Region};
-use quorate_quorum::{Abstention, Moment, MonitorState, RegionState, Verdict, Vote};
+use quorate_quorum::{Abstention, Moment, MonitorState, RegionState, Verdict, Vote, paging::Wait};
 
 use super::{
     effect::{Effect, Now},
@@ -174,6 +174,13 @@ impl Core {
             interval: monitor.spec.interval,
             quorum: watched.policy.describe(),
             verify_tls: monitor.spec.verify_tls,
+            held_by: match self.paging.wait(&monitor.spec.id) {
+                Some(Wait::Parents { by, .. }) => by.iter().cloned().collect(),
+                Some(Wait::Fleet { .. } | Wait::Group | Wait::Flapping | Wait::Agents { .. }) | None => {
+                    vec![]
+                }
+            },
+            flapping: self.paging.flapping(&monitor.spec.id).is_some(),
             regions: monitor.regions.iter().map(region_view).collect(),
             degraded: degraded(watched, state.as_ref().and_then(|state| state.verdict)),
             round_trips: figures.as_ref().map(|figures| figures.merged),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::AggregatorKey;
-use quorate_quorum::{Engine, quality::Quality};
+use quorate_quorum::{Engine, Paging, PagingEvent, quality::Quality};
 
 use super::{
     assign::Assignments,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    model::{Counts, Dispatch},
+    model::{Counts, Dispatch, Kept},
     store::{Change, Recovered},
 };
 
@@ -51,7 +51,7 @@ impl Core {
         let is_new = recovered.aggregator_key.is_none();
         let ran_until = recovered.ran_until;
         let channels = config.channels.clone();
-        let mut core = Self::restored(Arc::clone(&config), key, address, recovered);
+        let mut core = Self::restored(Arc::clone(&config), key, address, recovered, now);
         if is_new {
             core.ledger.change(Change::AggregatorKey(key), now.moment);
         }
@@ -66,11 +66,30 @@ impl Core {
         core.applied_at = now.moment;
         core.enrol_all(now);
         core.configure(config, now);
+        core.begin_paging(now);
         core.on_time(now);
         Ok(core)
     }
 
-    fn restored(config: Arc<Config>, key: AggregatorKey, address: String, recovered: Recovered) -> Self {
+    /// Paging knows of all monitors; it is told of the agents, and goes on.
+    fn begin_paging(&mut self, now: Now) {
+        let agents = self.enrolment.active().map(|record| (record.key, record.region.clone()));
+        for (agent, region) in agents.collect::<Vec<_>>() {
+            self.page(PagingEvent::Enrolled { agent, region }, now);
+        }
+        self.page(PagingEvent::Started, now);
+    }
+
+    fn restored(
+        config: Arc<Config>,
+        key: AggregatorKey,
+        address: String,
+        recovered: Recovered,
+        now: Now,
+    ) -> Self {
+        let verdicts = recovered.verdicts.iter().map(|(monitor, stored)| (monitor.clone(), stored.verdict));
+        let memories = recovered.paging.values().cloned().filter_map(Kept::into_memory);
+        let paging = Paging::restored(config.paging, memories, verdicts, now.moment);
         let mut given = recovered.given;
         let mut chains = recovered.chains;
         let agents = recovered.agents.iter().map(|record| {
@@ -84,7 +103,7 @@ impl Core {
             };
             (record.key, agent)
         });
-        Self {
+        let mut core = Self {
             aggregator: key,
             address,
             config,
@@ -117,6 +136,13 @@ impl Core {
             judged_at: Default::default(),
             pulsed_at: Default::default(),
             applied_at: Default::default(),
+            paging,
+            told: BTreeMap::new(),
+            causes_of_flapping: BTreeMap::new(),
+        };
+        for (key, kept) in recovered.paging {
+            core.told_before(key, kept);
         }
+        core
     }
 }

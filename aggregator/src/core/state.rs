@@ -8,7 +8,7 @@ use std::{
 
 use quorate_proto::{AgentKey, AggregatorKey, Chains, Micros, MonitorId, Region, frame::Health};
 use quorate_quorum::{
-    Engine, Event, Moment, Policy,
+    Engine, Event, Moment, Paging, PagingEvent, Policy,
     quality::{self, Quality},
 };
 use tokio::sync::mpsc;
@@ -28,7 +28,7 @@ use crate::{
     config::{Config, Monitor},
     decide::Sighting,
     limits,
-    model::{Counts, Intake, Push, QualityKept, Said, Tracked},
+    model::{ChannelId, Counts, Intake, Push, QualityKept, Said, Tracked},
     store::{StoredTls, StoredVerdict},
 };
 
@@ -55,6 +55,11 @@ pub(super) struct Core {
     /// What was said, and what TLS agreed on, before the start, until the monitor is taken up.
     pub(super) remembered: Remembered,
     pub(super) outbox: Outbox,
+    pub(super) paging: Paging,
+    /// Who was told of each group, and of each monitor that flaps, by the key under which the store keeps it.
+    pub(super) told: BTreeMap<String, BTreeSet<ChannelId>>,
+    /// What was seen last of each monitor that flaps.
+    pub(super) causes_of_flapping: BTreeMap<MonitorId, String>,
     pub(super) ledger: Ledger,
     /// When the first parked unit has waited for too long.
     pub(super) parked_until: Option<Moment>,
@@ -159,17 +164,25 @@ impl Core {
 
     /// When [`Core::apply`] is to be called even if nothing happens.
     pub(super) fn wake_at(&self) -> Moment {
-        let engine = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
         let quality = self.judge_at();
-        [engine, quality, self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
+        [self.tick_at(), quality, self.ledger.wake_at(), self.parked_until, Some(self.canvas.due_at())]
             .into_iter()
             .flatten()
             .min()
             .unwrap_or_default()
     }
 
+    /// When something is due by the engine or by paging.
+    fn tick_at(&self) -> Option<Moment> {
+        let due = [self.engine.next_deadline(), self.paging.next_deadline()].into_iter().flatten().min();
+        due.map(|at| at.max(self.ticked_at.after(TICK_PAUSE)))
+    }
+
     /// Tells the engine something, and does what it wants done.
     pub(super) fn feed(&mut self, event: Event, now: Now) {
+        if let Some(event) = PagingEvent::of_event(&event) {
+            self.page(event, now);
+        }
         for effect in self.engine.handle(event, now.moment) {
             match effect {
                 quorate_quorum::Effect::Confirm { monitor, regions, request } => {
@@ -184,7 +197,9 @@ impl Core {
                 quorate_quorum::Effect::OutlierOver { outlier, until } => {
                     self.outlier_over(&outlier, until, now);
                 }
-                quorate_quorum::Effect::Suspected { .. } => {}
+                quorate_quorum::Effect::Suspected { monitor, suspect } => {
+                    self.page(PagingEvent::Suspected { monitor, suspect }, now);
+                }
             }
         }
     }
@@ -211,10 +226,10 @@ impl Core {
     }
 
     pub(super) fn on_time(&mut self, now: Now) {
-        let tick_at = self.engine.next_deadline().map(|at| at.max(self.ticked_at.after(TICK_PAUSE)));
-        if tick_at.is_some_and(|at| at <= now.moment) {
+        if self.tick_at().is_some_and(|at| at <= now.moment) {
             self.ticked_at = now.moment;
             self.feed(Event::Tick, now);
+            self.page(PagingEvent::Tick, now);
             self.canvas.touch_rest();
         }
         if self.judge_at().is_some_and(|at| at <= now.moment) {

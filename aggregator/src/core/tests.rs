@@ -7,6 +7,8 @@ mod canaries;
 mod doubts;
 mod enrol;
 mod evidence;
+mod outliers;
+mod paging;
 mod quality;
 mod random;
 mod restart;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_proto::{AgentKey, MonitorId, Region, frame::AggregatorControl};
-use quorate_quorum::{Timeline, Verdict, VerdictChange};
+use quorate_quorum::{PagingEvent, Timeline, Verdict, VerdictChange};
 
 use super::{
     chance,
@@ -58,6 +58,7 @@ impl Core {
             self.keep_evidence(change, &decision, now);
             self.decided(change.to.name(), decision, now);
         }
+        self.page(PagingEvent::Turned { monitor: change.monitor.clone(), to: change.to }, now);
     }
 
     /// Enough regions fail, and down is withheld: the monitor's incident says why.
@@ -77,7 +78,8 @@ impl Core {
     fn decision(&self, watched: &Watched, change: &VerdictChange, now: Now) -> Option<Decision> {
         decide::decide(&Situation {
             monitor: &watched.monitor,
-            channels: &self.config.channels,
+            // Who hears of it, paging decides; the end of an incident goes to whoever was told of it.
+            channels: &[],
             open: self.incidents.get(&change.monitor),
             change,
             sightings: &self.sightings(change),

@@ -123,11 +123,13 @@ fn configuration(
     servers: &BTreeMap<Fault, Endpoint>,
 ) -> Result<Config, CliError> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    // What breaks here does so again and again, and each time a page is what one wants to see.
     let mut text = format!(
         "regions = {regions:?}\n\
          [server]\ndata = {data}\nhttp = \"127.0.0.1:0\"\nquic = \"127.0.0.1:0\"\n\
          [page]\ntitle = \"Quorate demo\"\n\
          [defaults]\ninterval = \"{INTERVAL}\"\ntimeout = \"{TIMEOUT}\"\n\
+         [paging]\nflapping = false\n\
          [[channels]]\nid = \"demo\"\ntype = \"webhook\"\nurl = {url}\nsecret = {secret}\noperator = false\n",
         regions = REGIONS,
         data = quoted(&folder.path().join("data").to_string_lossy()),

@@ -3,7 +3,7 @@
 use quorate_proto::WallMicros;
 use serde::{Deserialize, Serialize};
 
-use super::{Degradation, Incident, MonitorEvent, rfc3339};
+use super::{AgentsAlert, Degradation, FlappingAlert, GroupAlert, Incident, MonitorEvent, rfc3339};
 use crate::config::Channel;
 
 /// A channel's id, as configured.
@@ -51,6 +51,30 @@ pub enum AlertEvent {
     /// It works well again.
     #[serde(rename = "monitor.recovered")]
     Recovered(Box<Degradation>),
+    /// Many monitors went down at once: one page for all of them.
+    #[serde(rename = "group.opened")]
+    GroupOpened(Box<GroupAlert>),
+    /// Others joined them, or some are back.
+    #[serde(rename = "group.updated")]
+    GroupUpdated(Box<GroupAlert>),
+    /// All are back.
+    #[serde(rename = "group.resolved")]
+    GroupResolved(Box<GroupAlert>),
+    /// A monitor goes up and down: it is not paged for each time.
+    #[serde(rename = "flapping.started")]
+    FlappingStarted(Box<FlappingAlert>),
+    /// It goes on.
+    #[serde(rename = "flapping.digest")]
+    FlappingDigest(Box<FlappingAlert>),
+    /// It has been stable for ten minutes.
+    #[serde(rename = "flapping.ended")]
+    FlappingEnded(Box<FlappingAlert>),
+    /// Agents are offline. Goes to the operator's channels.
+    #[serde(rename = "agents.offline")]
+    AgentsOffline(Box<AgentsAlert>),
+    /// Agents are back. Goes to the operator's channels.
+    #[serde(rename = "agents.back")]
+    AgentsBack(Box<AgentsAlert>),
 }
 
 impl AlertEvent {
@@ -64,6 +88,14 @@ impl AlertEvent {
             Self::Notice { .. } => "operator.notice",
             Self::Degraded(_) => "monitor.degraded",
             Self::Recovered(_) => "monitor.recovered",
+            Self::GroupOpened(_) => "group.opened",
+            Self::GroupUpdated(_) => "group.updated",
+            Self::GroupResolved(_) => "group.resolved",
+            Self::FlappingStarted(_) => "flapping.started",
+            Self::FlappingDigest(_) => "flapping.digest",
+            Self::FlappingEnded(_) => "flapping.ended",
+            Self::AgentsOffline(_) => "agents.offline",
+            Self::AgentsBack(_) => "agents.back",
         }
     }
 
@@ -73,6 +105,25 @@ impl AlertEvent {
             Self::Opened(incident) | Self::Updated(incident) | Self::Resolved(incident) => Some(incident),
             Self::Event(_) | Self::Notice { .. } => None,
             Self::Degraded(_) | Self::Recovered(_) => None,
+            Self::GroupOpened(_) | Self::GroupUpdated(_) | Self::GroupResolved(_) => None,
+            Self::FlappingStarted(_) | Self::FlappingDigest(_) | Self::FlappingEnded(_) => None,
+            Self::AgentsOffline(_) | Self::AgentsBack(_) => None,
+        }
+    }
+
+    /// What it is about, where the order of messages about it matters: the incident or the group by its id, or the
+    /// monitor that flaps.
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Opened(incident) | Self::Updated(incident) | Self::Resolved(incident) => Some(&incident.id),
+            Self::GroupOpened(group) | Self::GroupUpdated(group) | Self::GroupResolved(group) => {
+                Some(&group.id)
+            }
+            Self::FlappingStarted(flapping)
+            | Self::FlappingDigest(flapping)
+            | Self::FlappingEnded(flapping) => Some(flapping.monitor.id.as_str()),
+            Self::Degraded(one) | Self::Recovered(one) => Some(one.monitor.id.as_str()),
+            Self::Event(_) | Self::Notice { .. } | Self::AgentsOffline(_) | Self::AgentsBack(_) => None,
         }
     }
 }

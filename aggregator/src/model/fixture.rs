@@ -38,6 +38,7 @@ pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
         sensitivity: Sensitivity::Balanced,
         domains: Domains::default(),
         restart_budget: Micros::from_secs(30),
+        depends_on: vec![],
         certificate_warning: Micros::from_secs(14 * 86_400),
         certificate_degraded: Micros::from_secs(3 * 86_400),
         latency: None,
@@ -67,6 +68,9 @@ pub(crate) fn incident(id: &str, monitor: &str) -> Incident {
         resolved_at: None,
         regions: vec![],
         timeline: IncidentTimeline::default(),
+        held_by: vec![],
+        group: None,
+        flapping: false,
     }
 }
 

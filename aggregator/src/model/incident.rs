@@ -32,6 +32,16 @@ pub struct Incident {
     pub regions: Vec<RegionEvidence>,
     /// When each step of the latest decision happened.
     pub timeline: IncidentTimeline,
+    /// The monitors that it depends on and that are down: while they are, it is not told. Empty where none holds it, and
+    /// in incidents that an older version wrote.
+    #[serde(default)]
+    pub held_by: Vec<MonitorId>,
+    /// The group of incidents that it is told with, or that names it.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Whether its monitor flapped, so that it was told as flapping.
+    #[serde(default)]
+    pub flapping: bool,
 }
 
 /// An incident that is not resolved, or has just been.

@@ -50,6 +50,10 @@ pub struct MonitorView {
     pub quorum: String,
     /// Whether the server's certificate is verified.
     pub verify_tls: bool,
+    /// The monitors that it depends on and that hold its page.
+    pub held_by: Vec<MonitorId>,
+    /// Whether it flaps, so that it is not paged for each time.
+    pub flapping: bool,
     /// Every configured region, in order.
     pub regions: Vec<RegionView>,
     /// Why it is degraded, where it is; empty too where its verdict is worse than that.

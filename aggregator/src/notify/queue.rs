@@ -83,7 +83,7 @@ impl Queue {
         if self.known.contains_key(&id) || self.finished.contains(&id) || !self.admits(id, now) {
             return;
         }
-        let name = delivery.alert.event.incident().map_or(OPERATOR_LANE, |incident| &incident.id).to_owned();
+        let name = delivery.alert.event.subject().unwrap_or(OPERATOR_LANE).to_owned();
         let lane = self.lanes.entry(name.clone()).or_default();
         let sending = lane.front().is_some_and(|first| self.in_flight.contains(&first.delivery.id));
         let place = lane.partition_point(|waiting| waiting.delivery.id < id).max(usize::from(sending));

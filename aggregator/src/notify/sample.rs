@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::{
     config::{Channel, ChannelKind},
     model::{
-        Alert, AlertEvent, Degradation, DegradedReason, Delivery, DeliveryState, Incident, IncidentCause,
-        IncidentTimeline, MonitorReference, QuantilesMs, RegionEvidence, RegionRoundTrips, RoundTripsSeen,
-        Secret,
+        AgentsAlert, Alert, AlertEvent, AwayAgent, Degradation, DegradedReason, Delivery, DeliveryState,
+        FlappingAlert, GroupAlert, GroupedMonitor, Incident, IncidentCause, IncidentTimeline, LosingMonitor,
+        MonitorReference, QuantilesMs, RegionEvidence, RegionRoundTrips, RoundTripsSeen, Secret,
     },
 };
 
@@ -70,6 +70,163 @@ pub(super) fn incident(id: &str) -> Incident {
             decided_at: Some(wall(14.1)),
             sent_at: None,
         },
+        held_by: Vec::new(),
+        group: None,
+        flapping: false,
+    }
+}
+
+/// Three monitors of seven.
+pub(super) fn group() -> GroupAlert {
+    let monitor = |id: &str, over, paged, new| GroupedMonitor {
+        monitor: MonitorReference {
+            id: id.parse().unwrap(),
+            name: format!("Feed <{id}>"),
+            url: format!("wss://{id}.example.com/v1"),
+        },
+        over,
+        paged,
+        new,
+    };
+    GroupAlert {
+        id: "grp_1795371108200000".to_owned(),
+        summary: "6 of 12 monitors went down within a minute of one another, on 6 unrelated targets. One of them was paged \
+                  on its own before."
+            .to_owned(),
+        hint: "Possibly on our side: see whether the agents reach the network at all.".to_owned(),
+        began_at: FAILED_AT,
+        resolved_at: None,
+        open: 5,
+        size: 6,
+        monitors_watched: 12,
+        monitors: vec![
+            monitor("chat", false, false, true),
+            monitor("trading", false, true, false),
+            monitor("news", true, false, false),
+        ],
+        monitors_omitted: 3,
+    }
+}
+
+/// Ten changes.
+pub(super) fn flapping() -> FlappingAlert {
+    FlappingAlert {
+        monitor: incident("").monitor,
+        summary: "It flaps still: down or back 7 times since the last message, and down for 690s; it is up."
+            .to_owned(),
+        verdict: Some("up".to_owned()),
+        since: FAILED_AT,
+        changes: 10,
+        changes_new: 7,
+        down_seconds: 750.0,
+        down_seconds_new: 690.0,
+        cause: Some("The server refused the TCP connection.".to_owned()),
+    }
+}
+
+/// One agent, two monitors.
+pub(super) fn agents() -> AgentsAlert {
+    let monitor = |id: &str, voters, needed| LosingMonitor {
+        monitor: MonitorReference {
+            id: id.parse().unwrap(),
+            name: format!("Feed <{id}>"),
+            url: format!("wss://{id}.example.com/v1"),
+        },
+        voters,
+        of: 3,
+        needed,
+    };
+    AgentsAlert {
+        summary:
+            "Agent eu-1 (eu-west) is offline. 2 monitors lose a voter; for 1 of them too few are left to say \
+                  anything."
+                .to_owned(),
+        hint: "See whether its machine runs.".to_owned(),
+        agents: vec![AwayAgent {
+            name: "eu-1".parse().unwrap(),
+            region: "eu-west".parse().unwrap(),
+            last_seen_at: Some(FAILED_AT),
+            substitutes: 0,
+        }],
+        agents_omitted: 0,
+        monitors: vec![monitor("chat", 1, None), monitor("trading", 2, Some(2))],
+        monitors_omitted: 0,
+    }
+}
+
+/// Every alert about more than one incident, with its name in golden files.
+pub(super) fn of_paging() -> Vec<(&'static str, AlertEvent)> {
+    let ended = GroupAlert {
+        summary: "All 6 are up again, after 12m.".to_owned(),
+        hint: String::new(),
+        resolved_at: Some(wall(723.9)),
+        open: 0,
+        ..group()
+    };
+    let stable = FlappingAlert {
+        summary: "It has been stable for ten minutes: it is up.".to_owned(),
+        changes_new: 0,
+        ..flapping()
+    };
+    let back = AgentsAlert {
+        summary: "Agent eu-1 (eu-west) is back. No other is offline.".to_owned(),
+        hint: String::new(),
+        monitors: vec![],
+        ..agents()
+    };
+    vec![
+        ("group_opened", AlertEvent::GroupOpened(Box::new(group()))),
+        ("group_updated", AlertEvent::GroupUpdated(Box::new(group()))),
+        ("group_resolved", AlertEvent::GroupResolved(Box::new(ended))),
+        ("flapping_started", AlertEvent::FlappingStarted(Box::new(flapping()))),
+        ("flapping_digest", AlertEvent::FlappingDigest(Box::new(flapping()))),
+        ("flapping_ended", AlertEvent::FlappingEnded(Box::new(stable))),
+        ("agents_offline", AlertEvent::AgentsOffline(Box::new(agents()))),
+        ("agents_back", AlertEvent::AgentsBack(Box::new(back))),
+    ]
+}
+
+/// The same alert with texts and lists that no configuration would allow.
+pub(super) fn absurd_of_paging(event: AlertEvent, text: &str) -> AlertEvent {
+    let group = || {
+        let mut group = group();
+        group.summary = text.to_owned();
+        let mut monitor = group.monitors.remove(0);
+        (monitor.monitor.name, monitor.monitor.url) = (text.to_owned(), text.to_owned());
+        group.monitors = vec![monitor; 30];
+        Box::new(group)
+    };
+    let flapping = || {
+        let mut flapping = flapping();
+        (flapping.summary, flapping.cause) = (text.to_owned(), Some(text.to_owned()));
+        (flapping.monitor.name, flapping.monitor.url) = (text.to_owned(), text.to_owned());
+        Box::new(flapping)
+    };
+    let agents = || {
+        let mut agents = agents();
+        agents.summary = text.to_owned();
+        let mut monitor = agents.monitors.remove(0);
+        (monitor.monitor.name, monitor.monitor.url) = (text.to_owned(), text.to_owned());
+        agents.monitors = vec![monitor; 30];
+        agents.agents = vec![agents.agents.remove(0); 30];
+        Box::new(agents)
+    };
+    match event {
+        AlertEvent::GroupOpened(_) => AlertEvent::GroupOpened(group()),
+        AlertEvent::GroupUpdated(_) => AlertEvent::GroupUpdated(group()),
+        AlertEvent::GroupResolved(_) => AlertEvent::GroupResolved(group()),
+        AlertEvent::FlappingStarted(_) => AlertEvent::FlappingStarted(flapping()),
+        AlertEvent::FlappingDigest(_) => AlertEvent::FlappingDigest(flapping()),
+        AlertEvent::FlappingEnded(_) => AlertEvent::FlappingEnded(flapping()),
+        AlertEvent::AgentsOffline(_) => AlertEvent::AgentsOffline(agents()),
+        AlertEvent::AgentsBack(_) => AlertEvent::AgentsBack(agents()),
+        AlertEvent::Opened(_)
+        | AlertEvent::Updated(_)
+        | AlertEvent::Resolved(_)
+        | AlertEvent::Event(_)
+        | AlertEvent::Degraded(_)
+        | AlertEvent::Recovered(_)
+        | AlertEvent::Notice { .. } => event,
     }
 }
 

@@ -4,6 +4,7 @@
 //! The body follows from the alert, from when it was first sent and from the options alone: every attempt says the
 //! same. An incoming webhook returns no message id, so an update is a message of its own.
 
+mod paging;
 mod quality;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod text;
 use quorate_proto::WallMicros;
 use serde_json::{Value, json};
 
+use self::paging::Stage;
 use self::text::{block, code, link, local, plain, span, utc};
 use super::Options;
 use crate::{
@@ -60,6 +62,15 @@ pub(super) fn body(alert: &Alert, sent_at: WallMicros, options: &Options) -> Val
         AlertEvent::Degraded(degradation) | AlertEvent::Recovered(degradation) => {
             quality::message(degradation, options)
         }
+        AlertEvent::GroupOpened(group) => paging::group(group, Stage::Opened, options),
+        AlertEvent::GroupUpdated(group) => paging::group(group, Stage::Updated, options),
+        AlertEvent::GroupResolved(group) => paging::group(group, Stage::Resolved, options),
+        AlertEvent::FlappingStarted(flapping) | AlertEvent::FlappingDigest(flapping) => {
+            paging::flapping(flapping, false, options)
+        }
+        AlertEvent::FlappingEnded(flapping) => paging::flapping(flapping, true, options),
+        AlertEvent::AgentsOffline(agents) => paging::agents(agents, false, options),
+        AlertEvent::AgentsBack(agents) => paging::agents(agents, true, options),
     };
     let header = json!({ "type": "plain_text", "emoji": true, "text": message.header });
     let mut blocks = vec![json!({ "type": "header", "text": header })];

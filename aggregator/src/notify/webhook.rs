@@ -8,7 +8,10 @@ use serde::Serialize;
 
 use crate::{
     limits::WEBHOOK_BODY_BYTES_MAX,
-    model::{Alert, AlertEvent, Degradation, Incident, MonitorEvent, rfc3339},
+    model::{
+        AgentsAlert, Alert, AlertEvent, Degradation, FlappingAlert, GroupAlert, Incident, MonitorEvent,
+        MonitorReference, rfc3339,
+    },
 };
 
 #[derive(Serialize)]
@@ -26,6 +29,9 @@ enum Data<'a> {
     Event(&'a MonitorEvent),
     Notice { kind: &'a str, summary: &'a str },
     Degradation(DegradationBody<'a>),
+    Group(&'a GroupAlert),
+    Flapping(&'a FlappingAlert),
+    Agents(&'a AgentsAlert),
 }
 
 #[derive(Serialize)]
@@ -83,6 +89,32 @@ pub(super) fn body(
                 shorten_degradation(&mut told, chars, regions);
                 write(alert, Data::Degradation(DegradationBody { degradation: &told, page_url }))?
             }
+            AlertEvent::GroupOpened(group)
+            | AlertEvent::GroupUpdated(group)
+            | AlertEvent::GroupResolved(group) => {
+                let mut told = group.as_ref().clone();
+                told.monitors_omitted += shorten_list(&mut told.monitors, regions);
+                told.monitors.iter_mut().for_each(|one| shorten_reference(&mut one.monitor, chars));
+                told.summary = cut(&told.summary, chars).to_owned();
+                write(alert, Data::Group(&told))?
+            }
+            AlertEvent::FlappingStarted(flapping)
+            | AlertEvent::FlappingDigest(flapping)
+            | AlertEvent::FlappingEnded(flapping) => {
+                let mut told = flapping.as_ref().clone();
+                shorten_reference(&mut told.monitor, chars);
+                told.cause = told.cause.map(|cause| cut(&cause, chars).to_owned());
+                told.summary = cut(&told.summary, chars).to_owned();
+                write(alert, Data::Flapping(&told))?
+            }
+            AlertEvent::AgentsOffline(agents) | AlertEvent::AgentsBack(agents) => {
+                let mut told = agents.as_ref().clone();
+                told.agents_omitted += shorten_list(&mut told.agents, regions);
+                told.monitors_omitted += shorten_list(&mut told.monitors, regions);
+                told.monitors.iter_mut().for_each(|one| shorten_reference(&mut one.monitor, chars));
+                told.summary = cut(&told.summary, chars).to_owned();
+                write(alert, Data::Agents(&told))?
+            }
         };
         if bytes.len() < WEBHOOK_BODY_BYTES_MAX {
             break;
@@ -134,6 +166,19 @@ fn shorten_degradation(degradation: &mut Degradation, chars: usize, regions: usi
     }
 }
 
+fn shorten_reference(monitor: &mut MonitorReference, chars: usize) {
+    for text in [&mut monitor.name, &mut monitor.url] {
+        *text = cut(text, chars).to_owned();
+    }
+}
+
+/// Keeps the first of a list; gives how many were left out.
+fn shorten_list<T>(list: &mut Vec<T>, kept: usize) -> usize {
+    let omitted = list.len().saturating_sub(kept);
+    list.truncate(kept);
+    omitted
+}
+
 /// The first `chars` characters.
 fn cut(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
@@ -163,7 +208,10 @@ mod tests {
             ("resolved", AlertEvent::Resolved(resolved)),
             ("notice", notice),
             ("degraded", AlertEvent::Degraded(Box::new(sample::degradation()))),
-        ] {
+        ]
+        .into_iter()
+        .chain(sample::of_paging())
+        {
             let bytes = body(&sample::alert(event), SENT_AT, PAGE).unwrap();
             sample::golden(&format!("webhook_{name}.json"), &serde_json::from_slice(&bytes).unwrap());
         }
@@ -195,6 +243,13 @@ mod tests {
             );
             let omitted = told["regions_omitted"].as_u64().unwrap_or(0) as usize;
             assert_eq!(kept.len() + omitted, regions + 1, "{name}");
+        }
+        for (name, event) in sample::of_paging() {
+            for text in ["x".repeat(900), "\u{1}".repeat(900), "\u{1F534}".repeat(900)] {
+                let event = sample::absurd_of_paging(event.clone(), &text);
+                let bytes = body(&sample::alert(event), SENT_AT, PAGE).unwrap();
+                assert!(bytes.len() < WEBHOOK_BODY_BYTES_MAX, "{name}: {}", bytes.len());
+            }
         }
         let mut degraded = sample::degradation();
         degraded.reasons = vec![degraded.reasons[0].clone(); crate::limits::DEGRADED_REASONS_MAX];

@@ -163,6 +163,8 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         interval: Micros::from_secs(10),
         quorum: "4 of 5 regions for 11s".into(),
         verify_tls: true,
+        held_by: vec![],
+        flapping: false,
         regions: regions.collect(),
         degraded: Vec::new(),
         round_trips: (verdict == Verdict::Up).then(|| trips(50, 112.0)),
@@ -248,6 +250,8 @@ fn single(id: &str, name: &str) -> MonitorView {
         interval: Micros::from_secs(30),
         quorum: "the only region, three times over 30s".into(),
         verify_tls: false,
+        held_by: vec![],
+        flapping: false,
         regions: vec![region],
         degraded: Vec::new(),
         round_trips: None,
@@ -299,6 +303,9 @@ fn down(failing: &[&str]) -> Incident {
             decided_at: Some(ago(192.3)),
             sent_at: Some(ago(192.0)),
         },
+        held_by: vec![],
+        group: None,
+        flapping: false,
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     error::Error,
     picture::Picture,
     tally::{self, Tally},
+    words,
 };
 use crate::model::{Incident, MonitorView, Snapshot, rfc3339};
 
@@ -251,7 +252,11 @@ fn updates(incident: &Incident) -> Vec<Update> {
     let is_before_end = |at: &WallMicros| incident.resolved_at.is_none_or(|end| *at < end);
     if let Some(decided_at) = incident.timeline.decided_at.filter(is_before_end) {
         let cause = &incident.cause;
-        let body = format!("{}: {} {} ({})", incident.verdict, cause.summary, cause.hint, incident.rule);
+        let mut body = format!("{}: {} {} ({})", incident.verdict, cause.summary, cause.hint, incident.rule);
+        let unpaged = words::unpaged(&incident.held_by, incident.flapping, incident.group.is_some());
+        if let Some(unpaged) = unpaged {
+            body.push_str(&format!(" {unpaged}."));
+        }
         let affected = Affected {
             code: incident.monitor.id.to_string(),
             name: incident.monitor.name.clone(),

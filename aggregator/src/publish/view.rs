@@ -59,6 +59,10 @@ pub(super) struct FullMonitor<'a> {
     /// Why it works and not well; empty where it does, or does not work.
     degraded: &'a [DegradedReason],
     round_trips: RoundTripsJson,
+    /// The monitors that it depends on and that hold its page.
+    held_by: &'a [MonitorId],
+    /// Whether it flaps, so that it is not paged for each time.
+    flapping: bool,
     regions: Vec<FullRegion<'a>>,
 }
 
@@ -121,6 +125,8 @@ impl<'a> FullMonitor<'a> {
             verify_tls: monitor.verify_tls,
             degraded: &monitor.degraded,
             round_trips: RoundTripsJson::of(monitor),
+            held_by: &monitor.held_by,
+            flapping: monitor.flapping,
             regions: monitor.regions.iter().map(FullRegion::of).collect(),
         }
     }

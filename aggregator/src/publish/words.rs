@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use quorate_proto::{Micros, WallMicros};
+use quorate_proto::{Micros, MonitorId, WallMicros};
 use quorate_quorum::{Abstention, Vote};
 
 use crate::model::{RegionView, rfc3339};
@@ -118,6 +118,17 @@ pub(super) fn public_url(url: &str) -> String {
     let _ = parsed.set_username("");
     let _ = parsed.set_password(None);
     parsed.into()
+}
+
+/// Why an incident is not paged on its own; none where it is.
+pub(super) fn unpaged(held_by: &[MonitorId], flapping: bool, grouped: bool) -> Option<String> {
+    let parents = held_by.iter().map(MonitorId::as_str).collect::<Vec<_>>().join(", ");
+    match (held_by.is_empty(), flapping, grouped) {
+        (false, _, _) => Some(format!("Held: depends on {parents}")),
+        (true, true, _) => Some("Flapping: told of in a digest".to_owned()),
+        (true, false, true) => Some("One of many at once: told of as a group".to_owned()),
+        (true, false, false) => None,
+    }
 }
 
 #[cfg(test)]

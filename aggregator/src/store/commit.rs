@@ -13,7 +13,7 @@ use quorate_quorum::{
 };
 
 use crate::model::{
-    AgentRecord, Delivery, Evidence, JoinToken, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
+    AgentRecord, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
 };
 
 /// One transaction: all of it is on disk afterwards, or nothing.
@@ -158,6 +158,13 @@ pub enum Change {
         name: String,
         /// When it was made.
         created_at: WallMicros,
+    },
+    /// What paging keeps of one thing.
+    Paging {
+        /// Which thing.
+        key: String,
+        /// What; none: nothing any more.
+        kept: Option<Box<Kept>>,
     },
     /// How well a monitor works, as far as a restart has to know.
     Quality {

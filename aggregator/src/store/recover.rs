@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     limits,
-    model::{AgentRecord, Delivery, JoinToken, Maintenance, QualityKept, Said, Tracked},
+    model::{AgentRecord, Delivery, JoinToken, Kept, Maintenance, QualityKept, Said, Tracked},
 };
 
 /// Everything that the core needs at its start.
@@ -55,6 +55,8 @@ pub struct Recovered {
     pub ran_until: Option<WallMicros>,
     /// Maintenance that has begun, or was planned by hand, the latest to end first.
     pub maintenance: Vec<Maintenance>,
+    /// What paging kept, by key.
+    pub paging: BTreeMap<String, Kept>,
     /// The key that this database's agents know their aggregator by; none in a new one.
     pub aggregator_key: Option<AggregatorKey>,
 }
@@ -117,6 +119,9 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, rusqlite::Er
         .collect(),
         ran_until: ran_until(connection)?,
         maintenance: maintenances(connection, limits::MAINTENANCE_REMEMBERED_MAX)?,
+        paging: list(connection, "SELECT key, body FROM paging", |row| Ok((row.get(0)?, json(row, 1)?)))?
+            .into_iter()
+            .collect(),
         aggregator_key: meta(connection, "aggregator_key")?.map(AggregatorKey),
     })
 }

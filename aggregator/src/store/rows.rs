@@ -264,6 +264,12 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             "INSERT INTO api_token (sha256, name, created_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![sha256, name, created_at.0],
         ),
+        Change::Paging { key, kept: Some(kept) } => put(
+            connection,
+            "INSERT INTO paging (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET body = excluded.body",
+            params![key, json(kept)?],
+        ),
+        Change::Paging { key, kept: None } => put(connection, "DELETE FROM paging WHERE key = ?1", [key]),
         Change::Quality { monitor, kept } => put(
             connection,
             "INSERT INTO quality (monitor, body) VALUES (?1, ?2)

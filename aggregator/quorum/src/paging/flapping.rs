@@ -55,7 +55,7 @@ impl Paging {
         at: Moment,
         effects: &mut Vec<PagingEffect>,
     ) -> bool {
-        let digest = self.settings.flapping_digest;
+        let settings = self.settings;
         let Some(ward) = self.wards.get_mut(id) else { return false };
         let verdict = ward.verdict;
         let edges = &mut ward.kept.edges;
@@ -75,7 +75,7 @@ impl Paging {
                 }
                 true
             }
-            None if edges.len() >= FLAPPING_EDGES => {
+            None if settings.flapping && edges.len() >= FLAPPING_EDGES => {
                 // The edges alternate: with the third to down, the first was too.
                 let spells = edges.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?)));
                 let skip = usize::from(!is_down);
@@ -88,7 +88,7 @@ impl Paging {
                     down_since: is_down.then_some(at),
                     down_for: spell.fold(Micros::ZERO, |sum, one| sum + one),
                     down_told: Micros::ZERO,
-                    digest_at: at.after(digest),
+                    digest_at: at.after(settings.flapping_digest),
                 };
                 effects.push(flapping.tell(id, Phase::Began, verdict, at));
                 ward.kept.flapping = Some(flapping);

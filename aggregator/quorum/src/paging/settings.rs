@@ -13,6 +13,8 @@ pub struct PagingSettings {
     pub fleet_share: u8,
     /// How long a page may wait for others to become one with. Default 5 s; zero: none waits.
     pub fleet_hold: Micros,
+    /// Whether a monitor that goes up and down is told of as flapping. Default true; otherwise each outage is a page.
+    pub flapping: bool,
     /// From one message about a flapping monitor to the next. Default 30 min.
     pub flapping_digest: Micros,
     /// A flapping monitor that stays down for this long is paged all the same. Default 5 min.
@@ -25,6 +27,7 @@ impl Default for PagingSettings {
             offline_patience: Micros::from_secs(60),
             fleet_share: 30,
             fleet_hold: Micros::from_secs(5),
+            flapping: true,
             flapping_digest: Micros::from_secs(30 * 60),
             flapping_outage: Micros::from_secs(5 * 60),
         }

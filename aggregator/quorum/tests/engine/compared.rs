@@ -346,10 +346,10 @@ impl World {
                 }
                 // Suspicion is nobody's verdict.
                 Effect::Suspected { .. } => {}
-                Effect::Restarted { .. }
-                | Effect::Withheld(_)
-                | Effect::Outlier(_)
-                | Effect::OutlierOver { .. } => panic!("no canary, no label, one monitor: {effect:?}"),
+                Effect::Restarted { .. } => panic!("no canary said anything: {effect:?}"),
+                Effect::Withheld(_) | Effect::Outlier(_) | Effect::OutlierOver { .. } => {
+                    panic!("no agent has labels, and one monitor sets nobody aside: {effect:?}")
+                }
             }
         }
         assert_eq!(said, expected, "at {at} after {event:?}\n{:#?}", self.reference);

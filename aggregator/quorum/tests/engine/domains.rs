@@ -140,7 +140,7 @@ fn as_many_as_are_there() {
          31 ask r1 r2 r3 r4 r5 r6
          42 ask r1 r2 r3 r4 r5 r6
          42.2 up -> partial: 4 of 6 fail, of 2 domains (3 needed); first 31; suspected 31
-         100 partial -> down: 4 of 4 fail for 59s (3 for 20s needed); first 31; suspected 31; quorum 100
+         100 partial -> down: 4 of 4 fail for 58.8s (3 for 20s needed); first 31.2; suspected 31; quorum 100
         ",
     );
 }
@@ -167,7 +167,7 @@ fn a_domain_that_falls_silent_is_there_for_a_while() {
          31 ask r1 r2 r3 r4 r5
          42 ask r1 r2 r3 r4 r5
          42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31
-         102.2 partial -> down: 4 of 4 fail for 59s (4 for 20s needed); first 31; suspected 31; quorum 102.2
+         102.2 partial -> down: 4 of 4 fail for 58.8s (4 for 20s needed); first 31.2; suspected 31; quorum 102.2
         ",
     );
     check(
@@ -317,7 +317,7 @@ fn an_absent_domain_is_awaited_after_a_restart() {
          4 ask r1 r2 r3 r4
          15 ask r1 r2 r3 r4
          15.3 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 4; suspected 4
-         90 partial -> down: 4 of 4 fail for 56s (4 for 20s needed); first 4; suspected 4; quorum 90
+         90 partial -> down: 4 of 4 fail for 55.7s (4 for 20s needed); first 4.3; suspected 4; quorum 90
         ",
     );
 }

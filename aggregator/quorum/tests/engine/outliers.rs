@@ -135,9 +135,9 @@ impl World {
 
     /// Seconds at which agents were set aside, and taken back.
     fn outliers(&self) -> (Vec<(u64, Outlier)>, Vec<u64>) {
-        let set_aside = self.effects.iter().filter_map(|(at, effect)| match effect {
-            Effect::Outlier(outlier) => Some((*at, outlier.clone())),
-            _ => None,
+        let set_aside = self.effects.iter().filter_map(|(at, effect)| {
+            let Effect::Outlier(outlier) = effect else { return None };
+            Some((*at, outlier.clone()))
         });
         let over = self.effects.iter().filter(|(_, effect)| matches!(effect, Effect::OutlierOver { .. }));
         (set_aside.collect(), over.map(|(at, _)| *at).collect())
@@ -179,8 +179,11 @@ fn monitor(number: usize) -> MonitorId {
     format!("m{number:02}").parse().unwrap()
 }
 
+/// What is said of a monitor that fails or not, at a second.
+type Lie = fn(usize, bool, u64) -> bool;
+
 /// What a liar may say.
-fn lies() -> Vec<(&'static str, fn(usize, bool, u64) -> bool)> {
+fn lies() -> Vec<(&'static str, Lie)> {
     vec![
         ("fails all", |_, _, _| true),
         ("passes all", |_, _, _| false),
@@ -308,7 +311,7 @@ fn an_outage_of_everything_sets_nobody_aside() {
     world.nobody_is_set_aside();
     let downs = world.turned(Verdict::Down);
     assert!(downs.len() == 12 && downs.values().all(|at| at.len() == 1), "{downs:?}");
-    let late = move |_: usize, fails: bool, now: u64| fails && !(now < 10 * MINUTE + 25);
+    let late = move |_: usize, fails: bool, now: u64| fails && now >= 10 * MINUTE + 25;
     let world = World::new(12).fails(outage).says(LIAR, late).until(40 * MINUTE);
     world.nobody_is_set_aside();
 }
@@ -408,9 +411,9 @@ proptest! {
             prop_assert!(set_aside.len() == 1 && set_aside[0].0 < 400 && over.is_empty(), "{:?} {:?}", set_aside, over);
         }
         let changes = |world: &World| {
-            let told = world.effects.iter().filter_map(|(at, effect)| match effect {
-                Effect::Changed(change) => Some((*at, change.monitor.clone(), change.to, change.rule)),
-                _ => None,
+            let told = world.effects.iter().filter_map(|(at, effect)| {
+                let Effect::Changed(change) = effect else { return None };
+                Some((*at, change.monitor.clone(), change.to, change.rule))
             });
             told.collect::<Vec<_>>()
         };

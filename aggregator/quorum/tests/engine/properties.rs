@@ -1,6 +1,6 @@
 //! What holds for any sequence of events, checked against a slow and obvious count of votes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 use quorate_proto::{
@@ -108,6 +108,11 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (0_u8..2).prop_map(|on| Event::Remove { monitor: monitor(on) }),
         1 => (0_u8..12).prop_map(|by| Event::Forget { agent: agent(by) }),
         2 => Just(Event::Tick),
+        4 => (0_u8..12, prop::sample::select(vec!["a", "b"])).prop_map(|(by, provider)| Event::Enrolled {
+            agent: agent(by),
+            region: region(by % 8),
+            labels: [("provider".to_owned(), provider.to_owned())].into(),
+        }),
     ]
 }
 
@@ -188,6 +193,7 @@ struct Count {
     policies: BTreeMap<MonitorId, Policy>,
     heartbeats: BTreeMap<AgentKey, (Moment, Region, u64, bool)>,
     said: Vec<Observation>,
+    providers: BTreeMap<AgentKey, String>,
 }
 
 impl Count {
@@ -209,6 +215,7 @@ impl Count {
             }
             Event::Forget { agent } => {
                 self.heartbeats.remove(agent);
+                self.providers.remove(agent);
                 self.said.retain(|said| said.source.agent != *agent);
             }
             Event::Observed(said) => {
@@ -226,11 +233,10 @@ impl Count {
                     self.said.push(said.clone());
                 }
             }
-            Event::Canary(_)
-            | Event::Restore { .. }
-            | Event::Paused
-            | Event::Tick
-            | Event::Enrolled { .. } => {}
+            Event::Canary(_) | Event::Restore { .. } | Event::Paused | Event::Tick => {}
+            Event::Enrolled { agent, labels, .. } => {
+                self.providers.insert(*agent, labels["provider"].clone());
+            }
         }
     }
 
@@ -263,7 +269,30 @@ impl Count {
         (failing, passing)
     }
 
+    /// Whether the failing votes are of one provider, and an agent of another one passes. Without one an agent is of its
+    /// region.
+    fn is_one_provider_against_another(&self, change: &VerdictChange) -> bool {
+        let (mut failing, mut passing) = (BTreeSet::new(), BTreeSet::new());
+        for by in 0..12 {
+            let (agent, region) = (agent(by), region(by % 8));
+            let Some(counted) = change.votes.iter().find(|counted| counted.region == region) else {
+                continue;
+            };
+            let provider = self.providers.get(&agent).cloned().unwrap_or(region.to_string());
+            match self.vote(&change.monitor, &agent, change.timeline.decided_at) {
+                Some(Finding::Failed) if counted.vote == Vote::Fail => failing.insert(provider),
+                Some(Finding::Passed) => passing.insert(provider),
+                _ => continue,
+            };
+        }
+        failing.len() == 1 && !passing.is_subset(&failing)
+    }
+
     fn examine(&self, change: &VerdictChange) {
+        assert!(
+            change.to != Verdict::Down || !self.is_one_provider_against_another(change),
+            "one domain makes down alone: {change:?}"
+        );
         let policy = &self.policies[&change.monitor];
         let (failing, passing) = self.votes(&change.monitor, change.timeline.decided_at);
         let voted = |vote| change.votes.iter().filter(|counted| counted.vote == vote).count();

@@ -1,6 +1,8 @@
 //! Monitors that go up and down.
 
-use crate::script::check;
+use quorate_quorum::{Moment, PagingEvent, PagingSettings};
+
+use crate::script::{Runner, check};
 
 #[test]
 fn the_third_edge_is_told_as_flapping_and_ten_stable_minutes_end_it() {
@@ -79,6 +81,23 @@ fn a_long_outage_is_not_hidden_and_digests_come_every_half_hour() {
          1920 flapping shop goes on up: 10 edges (7 new), down 12.5m (11.5m new)
          2410 flapping shop ended up: 10 edges (0 new), down 12.5m (0us new)
         ",
+    );
+}
+
+/// Whoever does not want it gets every page.
+#[test]
+fn without_flapping_every_outage_is_a_page() {
+    let mut runner = Runner::default();
+    let settings = PagingSettings { flapping: false, ..PagingSettings::default() };
+    runner.handle(PagingEvent::Follow(settings), Moment(0));
+    runner.step(Moment(0), "watch shop");
+    for second in 0..6 {
+        let verb = if second % 2 == 0 { "down" } else { "up" };
+        runner.step(Moment(second * 1_000_000), &format!("{verb} shop"));
+    }
+    assert_eq!(
+        runner.done,
+        ["0 tell shop", "1 resolve shop", "2 tell shop", "3 resolve shop", "4 tell shop", "5 resolve shop"]
     );
 }
 

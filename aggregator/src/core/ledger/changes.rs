@@ -32,6 +32,7 @@ enum Thing {
     Turn(WallMicros, MonitorId),
     Away(WallMicros),
     Maintenance(String),
+    Paging(String),
     Evidence(WallMicros, String, String),
 }
 
@@ -122,6 +123,7 @@ impl Thing {
             Change::Turn { monitor, at, .. } => Self::Turn(*at, monitor.clone()),
             Change::Away(stretch) => Self::Away(stretch.from),
             Change::Maintenance(maintenance) => Self::Maintenance(maintenance.id.clone()),
+            Change::Paging { key, .. } => Self::Paging(key.clone()),
             Change::Evidence(one) => {
                 Self::Evidence(one.decided_at, one.incident.clone(), one.record.to.clone())
             }

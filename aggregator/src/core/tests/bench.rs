@@ -84,6 +84,7 @@ pub(super) fn config(monitors: Vec<Monitor>, channels: &[&str]) -> Config {
         controls: quorate_proto::Controls::default(),
         channels: channels.iter().map(|text| fixture::channel(text)).collect(),
         monitors,
+        paging: quorate_quorum::PagingSettings::default(),
     }
 }
 

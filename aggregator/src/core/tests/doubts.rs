@@ -44,7 +44,15 @@ fn notices(bench: &Bench) -> Vec<(String, String)> {
         | AlertEvent::Resolved(_)
         | AlertEvent::Event(_)
         | AlertEvent::Degraded(_)
-        | AlertEvent::Recovered(_) => None,
+        | AlertEvent::Recovered(_)
+        | AlertEvent::GroupOpened(_)
+        | AlertEvent::GroupUpdated(_)
+        | AlertEvent::GroupResolved(_)
+        | AlertEvent::FlappingStarted(_)
+        | AlertEvent::FlappingDigest(_)
+        | AlertEvent::FlappingEnded(_)
+        | AlertEvent::AgentsOffline(_)
+        | AlertEvent::AgentsBack(_) => None,
     };
     bench.dispatched.iter().filter_map(told).collect()
 }

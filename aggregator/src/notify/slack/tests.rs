@@ -48,7 +48,7 @@ fn events() -> Vec<(&'static str, AlertEvent)> {
     no_more.recovered_at = Some(sample::wall(1_914.1));
     let summary =
         "The store cannot be written: database or disk is full. Paging goes on from memory; make room.";
-    vec![
+    let mut events = vec![
         ("opened", AlertEvent::Opened(Box::new(down))),
         ("opened_partial", AlertEvent::Opened(Box::new(partial.clone()))),
         ("updated_partial", AlertEvent::Updated(Box::new(partial))),
@@ -57,7 +57,9 @@ fn events() -> Vec<(&'static str, AlertEvent)> {
         ("notice", AlertEvent::Notice { kind: "storage_failing".to_owned(), summary: summary.to_owned() }),
         ("degraded", AlertEvent::Degraded(Box::new(sample::degradation()))),
         ("recovered", AlertEvent::Recovered(Box::new(no_more))),
-    ]
+    ];
+    events.extend(sample::of_paging());
+    events
 }
 
 #[test]
@@ -94,6 +96,14 @@ fn no_limit_is_passed_whatever_the_texts_are() {
                 AlertEvent::Notice { .. } => AlertEvent::Notice { kind: text.clone(), summary: text.clone() },
                 AlertEvent::Degraded(one) => AlertEvent::Degraded(Box::new(endless(*one, &text))),
                 AlertEvent::Recovered(one) => AlertEvent::Recovered(Box::new(endless(*one, &text))),
+                AlertEvent::GroupOpened(_)
+                | AlertEvent::GroupUpdated(_)
+                | AlertEvent::GroupResolved(_)
+                | AlertEvent::FlappingStarted(_)
+                | AlertEvent::FlappingDigest(_)
+                | AlertEvent::FlappingEnded(_)
+                | AlertEvent::AgentsOffline(_)
+                | AlertEvent::AgentsBack(_) => sample::absurd_of_paging(event, &text),
             };
             let message = body(&sample::alert(event), SENT_AT, &options);
             check_limits(&format!("{name}, {event_name}"), &message);

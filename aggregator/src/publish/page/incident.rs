@@ -22,6 +22,8 @@ pub(super) struct OpenIncident<'a> {
     /// The exact mend, in lines; empty where there is none.
     pub(super) mend: String,
     pub(super) rule: &'a str,
+    /// Why it is not paged on its own.
+    pub(super) unpaged: Option<String>,
     pub(super) steps: Vec<Step>,
     /// From the first failure to the alert, or else to the decision.
     pub(super) speed: Option<String>,
@@ -66,6 +68,7 @@ impl<'a> OpenIncident<'a> {
             hint: &incident.cause.hint,
             mend: incident.cause.mend.join("\n"),
             rule: &incident.rule,
+            unpaged: words::unpaged(&incident.held_by, incident.flapping, incident.group.is_some()),
             steps: steps(&incident.timeline, now),
             speed: speed(&incident.timeline, None),
         }

@@ -26,6 +26,8 @@ pub(super) struct MonitorCard<'a> {
     /// Since when and for how long; none before the first verdict.
     pub(super) since: Option<(When, String)>,
     pub(super) is_suspect: bool,
+    /// Why it is not paged on its own.
+    pub(super) unpaged: Option<String>,
     pub(super) is_tls_unverified: bool,
     pub(super) does_one_region_decide: bool,
     pub(super) quorum: &'a str,
@@ -75,6 +77,7 @@ impl<'a> MonitorCard<'a> {
             word: if tally::is_degraded(monitor) { "Degraded" } else { word(monitor.verdict) },
             since,
             is_suspect: monitor.suspect,
+            unpaged: words::unpaged(&monitor.held_by, monitor.flapping, false),
             is_tls_unverified: !monitor.verify_tls,
             does_one_region_decide: monitor.regions.len() == 1,
             quorum: &monitor.quorum,

@@ -55,6 +55,28 @@ fn the_page_says_what_the_picture_shows() {
 }
 
 #[test]
+fn what_is_not_paged_on_its_own_says_why() {
+    let mut snapshot = sample::snapshot();
+    let view = MonitorView { held_by: vec!["gateway".parse().unwrap()], ..(*snapshot.monitors[0]).clone() };
+    snapshot.monitors[0] = view.into();
+    let incident = (*snapshot.incidents_open[0]).clone();
+    let held =
+        Incident { held_by: vec!["gateway".parse().unwrap(), "dns".parse().unwrap()], ..incident.clone() };
+    let flapping = Incident { flapping: true, ..incident.clone() };
+    let grouped = Incident { group: Some("grp_1".into()), ..incident };
+    snapshot.incidents_open = vec![held.into(), flapping.into(), grouped.into()];
+    let html = render(snapshot, Some(Vec::new()));
+    for text in [
+        "<li>Held: depends on gateway</li>",
+        "<li>Held: depends on gateway, dns</li>",
+        "<li>Flapping: told of in a digest</li>",
+        "<li>One of many at once: told of as a group</li>",
+    ] {
+        assert_eq!(html.matches(text).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_calm_page_shows_no_trouble() {
     let html = render(sample::calm(), Some(Vec::new()));
     assert!(html.contains("All 3 endpoints answer"));
