@@ -80,10 +80,10 @@ pub struct Config {
     pub channels: Vec<Channel>,
     /// What is watched, in order of the file.
     pub monitors: Vec<Monitor>,
-    /// When nobody is paged, in order of the file.
-    pub maintenance: Vec<MaintenancePlan>,
     /// Whom to tell, and when not.
     pub paging: PagingSettings,
+    /// When nobody is paged, in order of the file.
+    pub maintenance: Vec<MaintenancePlan>,
 }
 
 /// Where the aggregator listens and keeps its data.
@@ -232,7 +232,7 @@ fn read(root: &document::Section<'_>) -> Config {
     let (channels, channel_ids) = channels::channels(root);
     let presets = spoken::presets(root);
     let monitors = monitors::monitors(root, &defaults, &regions, &channel_ids, &presets);
-    let maintenance = maintenance::maintenance(root, &monitors);
     let paging = paging::settings(root);
-    Config { server, page, regions, local_regions, controls, channels, monitors, maintenance, paging }
+    let maintenance = maintenance::maintenance(root, &monitors);
+    Config { server, page, regions, local_regions, controls, channels, monitors, paging, maintenance }
 }

@@ -51,8 +51,6 @@ pub struct Situation<'a> {
     pub change: &'a VerdictChange,
     /// The latest check of each region that has one.
     pub sightings: &'a BTreeMap<Region, Sighting>,
-    /// The maintenance that the monitor is in: it is written down.
-    pub maintenance: Option<&'a str>,
     /// The change's timeline by the wall clock.
     pub timeline: IncidentTimeline,
     /// The id for an incident, should one be opened.
@@ -121,9 +119,6 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     incident.regions = evidence(situation);
     incident.timeline = situation.timeline;
     incident.monitor = reference(situation.monitor);
-    if let Some(maintenance) = situation.maintenance {
-        incident.maintenance = Some(maintenance.to_owned());
-    }
     let announcements = match is_news {
         true => announce(situation.monitor, situation.channels, change.to, &mut tracked),
         false => Vec::new(),
@@ -131,9 +126,15 @@ pub fn decide(situation: &Situation<'_>) -> Option<Decision> {
     Some(Decision { tracked, rule, announcements })
 }
 
-/// The stable form of a verdict's name.
-pub fn verdict_name(name: &str) -> &'static str {
-    Verdict::from_name(name).map_or("unobserved", Verdict::name)
+/// A maintenance is over and the incident is not: from then on it is as any other. Gives its verdict's name as well.
+pub fn release(open: &Tracked) -> (Decision, &'static str) {
+    let mut tracked = open.clone();
+    let incident = &mut tracked.incident;
+    incident.held_for_maintenance = false;
+    incident.timeline.sent_at = None;
+    let rule = format!("The maintenance is over, and the monitor is {}.", incident.verdict);
+    let verdict = Verdict::from_name(&incident.verdict).map_or("unobserved", Verdict::name);
+    (Decision { tracked, rule, announcements: Vec::new() }, verdict)
 }
 
 /// Ends an incident whose monitor is not configured any more: whoever got the opening would wait for ever.

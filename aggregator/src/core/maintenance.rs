@@ -2,8 +2,7 @@
 //!
 //! While a monitor is maintained it is checked and decided on as ever; only its pages are held. Its incident is recorded
 //! and says so. When the last maintenance of a monitor ends and its verdict still is not up, what was held is told then:
-//! here, in one place ([`Core::release`]). Paging knows nothing of it: it goes on deciding whom to tell, so that children of
-//! a maintained gateway wait for it, and what it wants told is held where it is carried out.
+//! here, in one place ([`Core::release`]).
 //!
 //! Maintenance is planned by the clock on the wall, so that is what it goes by. It decides nothing: a wall clock that is
 //! wrong tells people at a wrong time, and makes no verdict.
@@ -184,16 +183,10 @@ impl Core {
         let held = self.incidents.values().filter(|open| open.incident.held_for_maintenance);
         let free = held.filter(|open| is_free(&open.incident.monitor.id));
         for monitor in free.map(|open| open.incident.monitor.id.clone()).collect::<Vec<_>>() {
-            let Some(mut tracked) = self.incidents.get(&monitor).cloned() else { continue };
-            let incident = &mut tracked.incident;
-            incident.held_for_maintenance = false;
-            let verdict = decide::verdict_name(&incident.verdict);
-            let rule = format!("The maintenance is over, and the monitor is {verdict}.");
-            let incident = incident.id.clone();
-            self.ledger.change(Change::IncidentEvent { incident, at: now.wall, verdict, rule }, now.moment);
-            self.track(tracked, now);
+            let Some(open) = self.incidents.get(&monitor) else { continue };
+            let (decision, verdict) = decide::release(open);
+            self.decided(verdict, decision, now);
             self.tell_of(&monitor, Reach::All, now);
-            self.ledger.hurry();
         }
     }
 

@@ -49,17 +49,19 @@ impl Core {
         }
     }
 
-    /// Tells of an incident as it stands; while its monitor is maintained, at the end of that.
+    /// Tells of an incident. In a maintenance it is held, and told at its end where it still stands by then.
     pub(super) fn tell_of(&mut self, monitor: &MonitorId, reach: Reach, now: Now) {
-        if self.maintenance.of(monitor).is_some() {
-            return self.hold_for_maintenance(monitor, now);
-        }
         let Some(watched) = self.monitors.get(monitor) else { return };
         let Some(mut tracked) = self.incidents.get(monitor).cloned() else { return };
         if reach == Reach::All {
             tracked.incident.held_by.clear();
-            tracked.incident.held_for_maintenance = false;
         }
+        if let Some(maintenance) = self.maintenance.of(monitor) {
+            tracked.incident.maintenance = Some(maintenance.name.clone());
+            tracked.incident.held_for_maintenance = true;
+            return self.track(tracked, now);
+        }
+        tracked.incident.held_for_maintenance = false;
         let announcements = paging::tell(&mut tracked, &watched.monitor, &self.config.channels, reach);
         self.track(tracked, now);
         self.canvas.touch(monitor);
@@ -70,28 +72,24 @@ impl Core {
 
     fn keep_quiet(&mut self, monitor: &MonitorId, why: Quiet, now: Now) {
         let Some(mut tracked) = self.incidents.get(monitor).cloned() else { return };
+        let is_maintained = self.maintenance.of(monitor).is_some();
         let incident = &mut tracked.incident;
         tracing::info!(%monitor, ?why, "not paged on its own");
         incident.held_by.clear();
         match why {
+            // Its parents let go of it themselves.
             Quiet::Held { by } => incident.held_by = by.into_iter().collect(),
-            Quiet::Grouped { group } => incident.group = Some(paging::group_id(group)),
-            Quiet::Flapping => incident.flapping = true,
+            // What is told in its place is not told of a monitor in maintenance, so it is told at the end of that.
+            Quiet::Grouped { group } => {
+                incident.group = Some(paging::group_id(group));
+                incident.held_for_maintenance |= is_maintained;
+            }
+            Quiet::Flapping => {
+                incident.flapping = true;
+                incident.held_for_maintenance |= is_maintained;
+            }
             Quiet::AgentsSilent => {}
         }
-        // Parents let go of their children themselves; what is told together with others is not told of this one.
-        let is_told_otherwise = !tracked.incident.held_by.is_empty();
-        self.track(tracked, now);
-        self.canvas.touch(monitor);
-        if self.maintenance.of(monitor).is_some() && !is_told_otherwise {
-            self.hold_for_maintenance(monitor, now);
-        }
-    }
-
-    fn hold_for_maintenance(&mut self, monitor: &MonitorId, now: Now) {
-        let Some(mut tracked) = self.incidents.get(monitor).cloned() else { return };
-        tracing::info!(%monitor, "not paged while it is maintained");
-        tracked.incident.held_for_maintenance = true;
         self.track(tracked, now);
         self.canvas.touch(monitor);
     }
@@ -163,10 +161,12 @@ impl Core {
         self.announce_to(AlertEvent::AgentsBack(Box::new(alert)), channels, now);
     }
 
-    /// The channels that hear of any of these monitors; of one that is maintained nobody does.
+    /// The channels that hear of any of these monitors; of one in maintenance none does.
     fn listeners<'a>(&self, monitors: impl IntoIterator<Item = &'a MonitorId>) -> BTreeSet<ChannelId> {
-        let open = monitors.into_iter().filter(|monitor| self.maintenance.of(monitor).is_none());
-        let watched = open.filter_map(|monitor| self.monitors.get(monitor));
+        let watched = monitors.into_iter().filter_map(|monitor| {
+            let is_maintained = self.maintenance.of(monitor).is_some();
+            self.monitors.get(monitor).filter(|_| !is_maintained)
+        });
         let named = watched.flat_map(|watched| &watched.monitor.channels).collect::<BTreeSet<_>>();
         let there = self.config.channels.iter().map(|channel| &channel.id);
         there.filter(|channel| named.contains(channel)).cloned().collect()

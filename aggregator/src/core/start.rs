@@ -65,8 +65,8 @@ impl Core {
             core.deliver(delivery);
         }
         core.applied_at = now.moment;
-        core.maintenance.settling_since = Some(now.moment);
         core.enrol_all(now);
+        core.maintenance.settling_since = Some(now.moment);
         core.configure(config, now);
         core.begin_paging(now);
         core.on_time(now);

@@ -85,7 +85,6 @@ impl Core {
             change,
             sightings: &self.sightings(change),
             timeline: timeline(&change.timeline, now),
-            maintenance: self.maintenance.of(&change.monitor).map(|one| one.name.as_str()),
             incident_id: &chance::id("inc_", now.wall),
             at: now.wall,
         })

@@ -1,5 +1,7 @@
 //! The evidence file. `deploy/evidence.md` describes it field by field.
 
+use std::collections::BTreeMap;
+
 use data_encoding::BASE64;
 use quorate_proto::{AgentKey, AggregatorKey, MonitorId, SignedUnit, SigningKey, WallMicros};
 use serde::{Deserialize, Serialize};
@@ -177,6 +179,17 @@ impl EvidenceFile {
             self.decisions.iter().flat_map(|decision| &decision.regions).flat_map(|region| &region.ballots);
         let named = ballots.filter(|ballot| ballot.agent == *agent).find_map(|ballot| ballot.name.as_ref());
         named.map_or_else(|| agent.to_string(), ToString::to_string)
+    }
+
+    /// The names of all agents, as enrolled.
+    pub fn names(&self) -> BTreeMap<AgentKey, String> {
+        let ballots =
+            self.decisions.iter().flat_map(|decision| &decision.regions).flat_map(|region| &region.ballots);
+        let mut names = BTreeMap::new();
+        for ballot in ballots {
+            names.entry(ballot.agent).or_insert_with(|| ballot.who());
+        }
+        names
     }
 
     /// A place in the file with what stands there: `units[3].bytes (unit 12 of agent eu-1, epoch 5)`.

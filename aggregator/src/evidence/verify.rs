@@ -262,12 +262,13 @@ fn check_pins(file: &EvidenceFile, pins: &Pins, report: &mut Report) {
     if pins.agents.is_empty() {
         return;
     }
+    let names = file.names();
     let ballots =
         file.decisions.iter().flat_map(|decision| &decision.regions).flat_map(|region| &region.ballots);
     let mut agents: BTreeSet<AgentKey> = ballots.map(|ballot| ballot.agent).collect();
     agents.extend(file.units.iter().map(|unit| unit.agent));
     for agent in agents {
-        let name = file.who(&agent);
+        let name = names.get(&agent).cloned().unwrap_or_else(|| agent.to_string());
         match pins.agents.get(&agent) {
             None => {
                 report.fault(format!("agent {name}"), format!("has the key {agent}, which is not pinned"))

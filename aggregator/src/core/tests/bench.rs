@@ -84,8 +84,8 @@ pub(super) fn config(monitors: Vec<Monitor>, channels: &[&str]) -> Config {
         controls: quorate_proto::Controls::default(),
         channels: channels.iter().map(|text| fixture::channel(text)).collect(),
         monitors,
-        maintenance: vec![],
         paging: quorate_quorum::PagingSettings::default(),
+        maintenance: vec![],
     }
 }
 

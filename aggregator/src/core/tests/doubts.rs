@@ -11,6 +11,9 @@ use crate::model::{AlertEvent, Intake, Push, fixture::monitor};
 
 const S: fn(u64) -> Micros = Micros::from_secs;
 
+/// A monitor that nothing happened to is painted again within two seconds.
+const PAINTED: Micros = Micros::from_secs(3);
+
 fn report(bench: &mut Bench, index: usize, doubts: &[Doubt]) {
     let (agent, connection) = (bench.key(index), bench.agents[index].connection);
     let told = |doubt: &Doubt| DoubtReport { doubt: *doubt, lasting: S(3), detail: format!("{doubt}!") };
@@ -60,11 +63,11 @@ fn an_agent_in_doubt_abstains_and_its_reason_is_shown() {
     bench.work(20, &[]);
     assert_eq!(votes(&bench), [Vote::Ok; 5]);
     report(&mut bench, 1, &[Doubt::EventLoopLate, Doubt::SpoolFailing]);
-    bench.pass(S(1));
+    bench.pass(PAINTED);
     let sick = Vote::Abstain(Abstention::Sick(Doubt::EventLoopLate));
     assert_eq!(votes(&bench), [Vote::Ok, sick, Vote::Ok, Vote::Ok, Vote::Ok]);
     report(&mut bench, 1, &[]);
-    bench.pass(S(1));
+    bench.pass(PAINTED);
     assert_eq!(votes(&bench), [Vote::Ok; 5]);
 }
 
@@ -77,7 +80,7 @@ fn lag_alone_is_for_the_agent_to_judge() {
     let health = Health { revision, event_loop_lag_max: S(3), spool_failing: true, ..Health::default() };
     let received = bench.now.moment;
     bench.tell(Intake::Health { agent, connection, health, received });
-    bench.pass(S(1));
+    bench.pass(PAINTED);
     assert_eq!(votes(&bench), [Vote::Ok; 5]);
 }
 
@@ -88,7 +91,7 @@ fn a_new_connection_does_not_end_a_doubt() {
     report(&mut bench, 2, &[Doubt::ControlsFailing]);
     let revision = bench.core.assignments.revision;
     bench.connect(2, revision);
-    bench.pass(S(1));
+    bench.pass(PAINTED);
     assert_eq!(votes(&bench)[2], Vote::Abstain(Abstention::Sick(Doubt::ControlsFailing)));
 }
 

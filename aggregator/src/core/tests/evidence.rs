@@ -298,7 +298,7 @@ fn hostile_files_are_refused_in_time() {
     }
     let many = absurd(&|file| {
         let region = file.decisions[0].regions[0].clone();
-        let ballots = vec![region.ballots[0].clone(); 900];
+        let ballots = vec![region.ballots[0].clone(); 300];
         let named = |number: u32| RegionRecord {
             region: format!("r{number}").parse().unwrap(),
             ballots: ballots.clone(),

@@ -117,7 +117,8 @@ impl Judge<'_> {
         report: &mut Report,
     ) -> Option<Found> {
         let decided = Moment(self.decision.decided_us);
-        let grounds = self.decision.grounds()?;
+        // Its regions do not matter to one agent's run, and there may be many.
+        let policy = self.decision.policy.policy(BTreeSet::from([region.clone()]))?;
         let mut fault = |field: &str, problem: String| {
             let path = format!("decisions[{}].{path}.{field}", self.number);
             report.fault(self.file.describe(&path), problem);
@@ -138,7 +139,7 @@ impl Judge<'_> {
             fault("finding", format!("is {:?}, and the agent signed {finding:?}", claimed.finding));
             return None;
         }
-        let took = check.took(&grounds.policy);
+        let took = check.took(&policy);
         if took.0 != claimed.took_us {
             fault("took_us", format!("is {}, and the agent signed {}", claimed.took_us, took.0));
             return None;
@@ -151,7 +152,7 @@ impl Judge<'_> {
             return None;
         }
         let mut work = self.work.get();
-        let rebuilt = rebuild::ballot(claimed, region, &grounds.policy, decided, self.checks, &mut work);
+        let rebuilt = rebuild::ballot(claimed, region, &policy, decided, self.checks, &mut work);
         self.work.set(work);
         let rebuilt = rebuilt?;
         let mut borne = claimed.clone();

@@ -1,7 +1,7 @@
 //! Units: that each is as its agent signed it, and names the one before.
 
 use data_encoding::BASE64;
-use quorate_proto::{AgentKey, BootEpoch, Digest, Micros, Sequence, SignedUnit, unit::Content};
+use quorate_proto::{AgentKey, Digest, Micros, Sequence, SignedUnit, unit::Content};
 use quorate_quorum::Moment;
 
 use super::{Gap, Report};
@@ -66,12 +66,14 @@ fn read_unit(file: &EvidenceFile, entry: &ReceivedUnit) -> Result<ReadUnit, (&'s
 
 /// That each unit names the one before; what is missing between two of one epoch is a gap.
 pub(super) fn check_chains(file: &EvidenceFile, units: &Units, report: &mut Report) {
+    let names = file.names();
+    let name = |agent: AgentKey| names.get(&agent).cloned().unwrap_or_else(|| agent.to_string());
     let mut before: Option<&ReadUnit> = None;
     for unit in units.values() {
         let place = &unit.place;
         let same = before.filter(|one| one.place.agent == place.agent && one.place.epoch == place.epoch);
-        let who = file.who(&place.agent);
-        let stands = || format!("unit {} of agent {who}, epoch {}", place.sequence.0, place.epoch.0);
+        let stands =
+            || format!("unit {} of agent {}, epoch {}", place.sequence.0, name(place.agent), place.epoch.0);
         if place.sequence == Sequence(0) && place.previous != Digest::NONE {
             report.fault(stands(), "is the first of its epoch and names one before");
         }
@@ -81,30 +83,25 @@ pub(super) fn check_chains(file: &EvidenceFile, units: &Units, report: &mut Repo
                 Content::Gap(gap) => (gap.resume, gap.resume_previous, Some(gap.cause.name())),
             };
             let is_batch = matches!(unit.content, Content::Batch(_));
+            let mut gap = |first: Sequence, next: Sequence, signed| {
+                report.gaps.push(Gap {
+                    agent: place.agent,
+                    name: name(place.agent),
+                    epoch: place.epoch.0,
+                    first: first.0,
+                    last: next.0.saturating_sub(1).max(first.0),
+                    signed,
+                });
+            };
             if let Some(cause) = cause {
-                report.gap(file, place.agent, place.epoch, one.place.sequence.0, next.0, Some(cause));
+                gap(one.place.sequence, next, Some(cause));
             }
             if place.sequence > next {
-                report.gap(file, place.agent, place.epoch, next.0, place.sequence.0, None);
+                gap(next, place.sequence, None);
             } else if place.sequence == next && place.previous != digest && is_batch {
                 report.fault(stands(), "does not name the digest of the unit before: the chain is broken");
             }
         }
         before = Some(unit);
-    }
-}
-
-impl Report {
-    fn gap(
-        &mut self,
-        file: &EvidenceFile,
-        agent: AgentKey,
-        epoch: BootEpoch,
-        first: u64,
-        next: u64,
-        signed: Option<&'static str>,
-    ) {
-        let last = next.saturating_sub(1).max(first);
-        self.gaps.push(Gap { agent, name: file.who(&agent), epoch: epoch.0, first, last, signed });
     }
 }
