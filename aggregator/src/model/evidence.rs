@@ -3,6 +3,8 @@
 //! Times that end in `_us` are microseconds by the aggregator's steady clock, which decided; `wall_offset_us` added to one
 //! gives microseconds since 1970 by its wall clock, for people.
 
+mod rules;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -13,8 +15,8 @@ use quorate_proto::{
     AgentKey, AgentName, BootEpoch, Digest, Micros, Region, Sequence, WallMicros, unit::Place,
 };
 use quorate_quorum::{
-    Abstention, BallotGrounds, Crossed, Finding, Grounds, Moment, Policy, Quorum, RegionGrounds, Reprieved,
-    Rule, Sensitivity, Source, Spread, Verdict, VerdictChange, Vote,
+    Abstention, BallotGrounds, Crossed, Finding, Grounds, Moment, RegionGrounds, Reprieved, Source, Verdict,
+    VerdictChange, Vote,
 };
 use serde::{Deserialize, Serialize};
 
@@ -344,132 +346,6 @@ impl DecisionRecord {
             }
         }
         spans
-    }
-}
-
-impl RuleRecord {
-    /// Of a rule.
-    pub fn of(rule: &Rule) -> Self {
-        let n = u64::from;
-        let (name, numbers): (_, Vec<(&str, u64)>) = match *rule {
-            Rule::FastQuorum { failing, eligible, needed, span, span_needed } => (
-                "fast_quorum",
-                vec![
-                    ("failing", n(failing)),
-                    ("eligible", n(eligible)),
-                    ("needed", n(needed)),
-                    ("span_us", span.0),
-                    ("span_needed_us", span_needed.0),
-                ],
-            ),
-            Rule::Majority { failing, eligible, held, held_needed } => (
-                "majority",
-                vec![
-                    ("failing", n(failing)),
-                    ("eligible", n(eligible)),
-                    ("held_us", held.0),
-                    ("held_needed_us", held_needed.0),
-                ],
-            ),
-            Rule::SingleRegion { attempts, span } => {
-                ("single_region", vec![("attempts", n(attempts)), ("span_us", span.0)])
-            }
-            Rule::SomeFail { failing, eligible } => {
-                ("some_fail", vec![("failing", n(failing)), ("eligible", n(eligible))])
-            }
-            Rule::TooFewVoters { eligible, configured } => {
-                ("too_few_voters", vec![("eligible", n(eligible)), ("configured", n(configured))])
-            }
-            Rule::Recovered { passing, eligible } => {
-                ("recovered", vec![("passing", n(passing)), ("eligible", n(eligible))])
-            }
-            Rule::FirstVotes { passing, eligible } => {
-                ("first_votes", vec![("passing", n(passing)), ("eligible", n(eligible))])
-            }
-            Rule::TooFewDomains { failing, eligible, domains, domains_needed } => (
-                "too_few_domains",
-                vec![
-                    ("failing", n(failing)),
-                    ("eligible", n(eligible)),
-                    ("domains", n(domains)),
-                    ("domains_needed", n(domains_needed)),
-                ],
-            ),
-        };
-        let numbers = numbers.into_iter().map(|(key, value)| (key.to_owned(), value));
-        Self { name: name.to_owned(), numbers: numbers.collect() }
-    }
-
-    /// One of its numbers.
-    pub fn number(&self, name: &str) -> Option<u64> {
-        self.numbers.get(name).copied()
-    }
-}
-
-impl SpreadRecord {
-    fn of(spread: &Spread) -> Self {
-        let Spread { label, failing, there, needed } = spread.clone();
-        Self { label, failing, there, needed }
-    }
-
-    fn spread(&self) -> Spread {
-        let Self { label, failing, there, needed } = self.clone();
-        Spread { label, failing, there, needed }
-    }
-}
-
-impl PolicyRecord {
-    fn of(policy: &Policy) -> Self {
-        let quorum = match policy.quorum {
-            Quorum::Default => "default".to_owned(),
-            Quorum::Majority => "majority".to_owned(),
-            Quorum::AllButOne => "all_but_one".to_owned(),
-            Quorum::All => "all".to_owned(),
-            Quorum::AtLeast(number) => number.to_string(),
-        };
-        let sensitivity = match policy.sensitivity {
-            Sensitivity::Fast => "fast",
-            Sensitivity::Balanced => "balanced",
-            Sensitivity::Strict => "strict",
-        };
-        Self {
-            interval_us: policy.interval.0,
-            timeout_us: policy.timeout.0,
-            quorum,
-            confirm_for_us: policy.confirm_for.map(|span| span.0),
-            sensitivity: sensitivity.to_owned(),
-            restart_budget_us: policy.restart_budget.0,
-            domains: policy.domains.clone(),
-            min_domains: policy.min_domains,
-            revision: policy.revision,
-        }
-    }
-
-    /// The policy for some regions. None where a word is none of ours.
-    pub fn policy(&self, regions: BTreeSet<Region>) -> Option<Policy> {
-        let quorum = match self.quorum.as_str() {
-            "default" => Quorum::Default,
-            "majority" => Quorum::Majority,
-            "all_but_one" => Quorum::AllButOne,
-            "all" => Quorum::All,
-            number => Quorum::AtLeast(number.parse().ok()?),
-        };
-        let sensitivity = match self.sensitivity.as_str() {
-            "fast" => Sensitivity::Fast,
-            "balanced" => Sensitivity::Balanced,
-            "strict" => Sensitivity::Strict,
-            _ => return None,
-        };
-        Some(Policy {
-            quorum,
-            confirm_for: self.confirm_for_us.map(Micros),
-            sensitivity,
-            restart_budget: Micros(self.restart_budget_us),
-            domains: self.domains.clone(),
-            min_domains: self.min_domains,
-            revision: self.revision,
-            ..Policy::new(regions, Micros(self.interval_us), Micros(self.timeout_us))
-        })
     }
 }
 
