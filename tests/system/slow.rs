@@ -85,9 +85,11 @@ fn slow_round_trips_are_degraded_and_no_outage() -> Result<()> {
     let told = |pointer: &str| degraded.body.pointer(&format!("/data/degradation{pointer}")).cloned();
     assert_eq!(told("/reasons/0/kind"), Some(Value::from("latency")), "{:#}", degraded.body);
     assert!(told("/round_trips/p95_ms").and_then(|p95| p95.as_f64()) > Some(490.0), "{:#}", degraded.body);
-    let monitor_shown = monitor()?;
-    assert_eq!(monitor_shown.pointer("/status"), Some(&Value::from("up")));
-    assert_eq!(monitor_shown.pointer("/degraded/0/kind"), Some(&Value::from("latency")));
+    // The picture is painted a moment after the message is sent.
+    clock::wait_for("the API to say so", 10.0, || {
+        (monitor().ok()?.pointer("/degraded/0/kind")? == "latency").then_some(())
+    });
+    assert_eq!(monitor()?.pointer("/status"), Some(&Value::from("up")));
 
     delay.store(0, Ordering::Relaxed);
     let mend = Stopwatch::start();
