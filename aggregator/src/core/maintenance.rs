@@ -26,7 +26,7 @@ use crate::{
     config::{Config, MaintenancePlan},
     decide::{self, paging::Reach},
     limits,
-    model::{AdminError, Maintenance, MaintenanceOrigin, MaintenanceWish},
+    model::{AdminError, Incident, Maintenance, MaintenanceOrigin, MaintenanceWish},
     store::Change,
 };
 
@@ -180,7 +180,9 @@ impl Core {
             self.maintenance.of(monitor).is_none()
                 && settles.is_none_or(|(since, grace)| now.moment.since(since) >= grace)
         };
-        let held = self.incidents.values().filter(|open| open.incident.held_for_maintenance);
+        // What a parent holds as well is told when that lets go of it.
+        let is_held = |incident: &Incident| incident.held_for_maintenance && incident.held_by.is_empty();
+        let held = self.incidents.values().filter(|open| is_held(&open.incident));
         let free = held.filter(|open| is_free(&open.incident.monitor.id));
         for monitor in free.map(|open| open.incident.monitor.id.clone()).collect::<Vec<_>>() {
             let Some(open) = self.incidents.get(&monitor) else { continue };

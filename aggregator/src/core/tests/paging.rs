@@ -1,11 +1,12 @@
 //! Whom to tell, and when not: from checks to deliveries, and through restarts.
 
 use quorate_proto::{Micros, Outcome};
+use quorate_quorum::uptime::Stretch;
 
 use super::bench::{Bench, REGIONS, config};
 use crate::{
-    config::{Config, Monitor},
-    model::{AlertEvent, Incident, fixture},
+    config::{Config, MaintenancePlan, MaintenanceTimes, Monitor},
+    model::{AlertEvent, Incident, Intake, fixture},
     store::fixture::{check, refused},
 };
 
@@ -118,6 +119,36 @@ fn a_child_is_held_while_its_parent_is_down_and_recorded() {
     bench.dispatched.clear();
     work(&mut bench, 60, &[], &[]);
     assert_eq!(heard(&mut bench), ["incident.resolved chat"]);
+}
+
+/// Both in one maintenance: at its end the gateway is told, and the child waits for it as ever. A child that is held
+/// for both reasons, as one that was partial before its gateway failed, is not told while the gateway is down.
+#[test]
+fn a_child_in_maintenance_waits_for_its_parent_as_well() {
+    let config = family();
+    let mut bench = bench(&config);
+    let from = bench.now.wall;
+    let plan = MaintenancePlan {
+        id: "all".to_owned(),
+        name: "All".to_owned(),
+        reason: String::new(),
+        monitors: None,
+        times: MaintenanceTimes::Once(Stretch { from, to: from.after(Micros::from_secs(60)) }),
+    };
+    let maintained = Config { maintenance: vec![plan], ..config };
+    bench.tell(Intake::Configure(std::sync::Arc::new(maintained)));
+    work(&mut bench, 40, &["gateway", "chat"], &[]);
+    assert_eq!(heard(&mut bench), [""; 0]);
+    let child: quorate_proto::MonitorId = "chat".parse().unwrap();
+    let open = bench.core.incidents.get_mut(&child).unwrap();
+    assert_eq!(open.incident.held_by, ["gateway".parse().unwrap()]);
+    open.incident.held_for_maintenance = true;
+
+    work(&mut bench, 40, &["gateway", "chat"], &[]);
+    assert_eq!(heard(&mut bench), ["incident.opened gateway"]);
+    work(&mut bench, 90, &["chat"], &[]);
+    assert_eq!(heard(&mut bench), ["incident.resolved gateway", "incident.opened chat"]);
+    assert!(!bench.core.incidents[&child].incident.held_for_maintenance);
 }
 
 #[test]
