@@ -107,7 +107,7 @@ impl Core {
         }
     }
 
-    fn doubts_itself(&self, agent: &AgentKey) -> bool {
+    pub(super) fn doubts_itself(&self, agent: &AgentKey) -> bool {
         self.agents
             .get(agent)
             .and_then(|agent| agent.health.as_ref())

@@ -171,6 +171,7 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         degraded: Vec::new(),
         round_trips: (verdict == Verdict::Up).then(|| trips(50, 112.0)),
         latency: (verdict == Verdict::Up).then(|| LatencySla::of(Micros::from_millis(500))),
+        calibration: None,
     })
 }
 
@@ -259,6 +260,7 @@ fn single(id: &str, name: &str) -> MonitorView {
         degraded: Vec::new(),
         round_trips: None,
         latency: None,
+        calibration: None,
     }
 }
 
