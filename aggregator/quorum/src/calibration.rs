@@ -18,6 +18,8 @@
 //! 4. Where that does not suffice either: without the path whose absence helps most, if it helps by half or more and is known
 //!    to be bad: three times as often as most, in five spells or for six hours. It is *noisy*, and abstains, which its
 //!    owner is told. Never so many that no majority of the configured regions is left.
+//! 5. A path that is bad for a quarter of its time is noisy in any case: what fails from there says nothing, and makes of two
+//!    regions with a common fault, which no formula for independent paths expects, a majority of five.
 //!
 //! What suffices with none of these is done as well as it can be, less what would delay pages and hardly help; and it is
 //! said ([`Calibration::expected`]).
@@ -57,6 +59,9 @@ const NOISY_FOR_S: f64 = 6.0 * 3_600.0;
 
 /// It is worse than most, by that factor.
 const NOISY_FACTOR: f64 = 3.0;
+
+/// A path that is bad for so much of its time says nothing, and is listened to again when it is half as bad.
+const HOPELESS: f64 = 0.25;
 
 /// What comes within this of the best that can be done is as good.
 const AS_GOOD: f64 = 1.1;
@@ -193,20 +198,23 @@ impl Calibration {
         let fits_still = |standing: &&Calibrated| {
             let is_of_these = standing.noisy.is_subset(&policy.regions)
                 && usize::from(standing.voters) + standing.noisy.len() == policy.regions.len();
-            is_of_these && self.pages(policy, Some((*standing).clone())) <= PAGES_MAX
+            is_of_these
+                && self.hopeless(policy, HOPELESS).is_subset(&standing.noisy)
+                && self.pages(policy, Some((*standing).clone())) <= PAGES_MAX
         };
         let Some(standing) = self.chosen.as_ref().filter(fits_still) else {
-            return Some(self.choose(policy, PAGES_MAX));
+            return Some(self.choose(policy, self.hopeless(policy, HOPELESS), PAGES_MAX));
         };
-        let easier = self.choose(policy, EASY);
+        let easier = self.choose(policy, self.hopeless(policy, HOPELESS / 2.0), EASY);
         let ease = |one: &Calibrated| (one.noisy.len(), one.majority_span, one.together, one.span);
         let is_easier = ease(&easier) < ease(standing) && self.pages(policy, Some(easier.clone())) <= EASY;
         Some(if is_easier { easier } else { standing.clone() })
     }
 
-    /// The numbers under which no more than `limit` false pages are expected, or the best that there are.
-    fn choose(&self, policy: &Policy, limit: f64) -> Calibrated {
-        let (mut best, mut pages) = self.with_noisy(policy, BTreeSet::new(), limit);
+    /// The numbers under which no more than `limit` false pages are expected, or the best that there are, where these are
+    /// noisy in any case.
+    fn choose(&self, policy: &Policy, noisy: BTreeSet<Region>, limit: f64) -> Calibrated {
+        let (mut best, mut pages) = self.with_noisy(policy, noisy, limit);
         while pages > limit && best.noisy.len() < policy.noisy_max() {
             let without = |region: Region| {
                 let mut noisy = best.noisy.clone();
@@ -221,6 +229,18 @@ impl Calibration {
             }
         }
         best
+    }
+
+    /// The paths that are known to be bad for so much of their time; the worst, where there are more than may abstain.
+    fn hopeless(&self, policy: &Policy, share: f64) -> BTreeSet<Region> {
+        let mut bad: Vec<_> = policy
+            .regions
+            .iter()
+            .map(|region| (self.share(region), region))
+            .filter(|(bad, region)| *bad >= share && self.paths.known(region).bad_s >= NOISY_FOR_S)
+            .collect();
+        bad.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        bad.into_iter().take(policy.noisy_max()).map(|(_, region)| region.clone()).collect()
     }
 
     /// The worst of the paths that are known to be bad, and worse than most.
@@ -404,12 +424,33 @@ mod tests {
         assert_eq!(change.calibrated.as_ref().unwrap().voters, 4);
         assert!(change.expected <= PAGES_MAX, "{}", change.expected);
         // It does not come and go with every hour: the share has to fade.
-        assert_eq!(review(&mut calibration, 290.0), None);
+        assert_eq!(review(&mut calibration, 80.0), None);
         calibration
             .restore(calibration.chosen.clone(), (0..5).map(|index| (region(index), watched(0.001, 60.0))));
         let change = calibration.review(&policy, Moment(0)).unwrap();
         assert_eq!(change.calmed, [region(2)]);
         assert_eq!(change.turned_noisy, []);
+    }
+
+    /// However good the others are.
+    #[test]
+    fn a_path_that_fails_for_a_quarter_of_its_time_says_nothing() {
+        let policy = policy(5);
+        let noisy = |calibration: &mut Calibration, share| {
+            let paths =
+                (0..5).map(|index| (region(index), watched(if index == 3 { share } else { 0.0 }, 600.0)));
+            calibration.restore(calibration.chosen.clone(), paths);
+            calibration.review(&policy, Moment(0));
+            calibration.chosen().unwrap().noisy.len()
+        };
+        let mut calibration = Calibration::new(&policy);
+        let shares = [0.2, 0.3, 0.2, 0.15, 0.1, 0.2];
+        assert_eq!(shares.map(|share| noisy(&mut calibration, share)), [0, 1, 1, 1, 0, 0]);
+        // Two of three would leave one: the worse one abstains.
+        let policy = self::policy(3);
+        let mut calibration = of(&policy, &[watched(0.4, 600.0), watched(0.5, 600.0), watched(0.0, 20.0)]);
+        let change = calibration.review(&policy, Moment(0)).unwrap();
+        assert_eq!(change.calibrated.unwrap().noisy, [region(1)].into());
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn what_is_measured_has_bounds() {
 #[test]
 fn the_majority_fails_together_for_as_long_as_was_measured() {
     let script = "
-         watch 5 every 30 majority 180
+         watch 5 every 30 most 180
          0..300/30 ok r4 r5
          0 ok r1 r2 r3
          30..300/30 fail r1 r2 r3
@@ -141,7 +141,7 @@ fn the_majority_fails_together_for_as_long_as_was_measured() {
         ";
     let (told, _, _) = run(script);
     assert!(told.contains("210 partial -> down: 3 of 5, a majority, fail for 3m (3m needed)"), "{told}");
-    let (told, _, _) = run(&script.replace("180", "90"));
+    let (told, _, _) = run(&script.replace("most 180", "most 90"));
     assert!(told.contains("120 partial -> down: 3 of 5, a majority, fail for 90s (90s needed)"), "{told}");
 }
 

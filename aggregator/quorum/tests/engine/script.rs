@@ -153,7 +153,7 @@ impl Runner {
     }
 
     /// `watch N every T`, and any of: `timeout S`, `quorum majority|all-but-one|all|N`, `confirm S`, `fast`, `strict`,
-    /// `budget S`, `domains N`, `revision R`, `absent`; and as measured: `span S`, `together S`, `majority S`, `noisy r1,r2`.
+    /// `budget S`, `domains N`, `revision R`, `absent`; and as measured: `span S`, `together S`, `most S`, `noisy r1,r2`.
     fn watch(&mut self, words: &[&str], at: Moment) {
         let option = |key: &str| words.iter().position(|word| *word == key).map(|index| words[index + 1]);
         let regions: Vec<Region> = (1..=words[1].parse::<u16>().unwrap())
@@ -176,7 +176,7 @@ impl Runner {
             restart_budget: seconds(option("budget").unwrap_or("30")),
             min_domains: option("domains").map_or(2, |number| number.parse().unwrap()),
             revision: option("revision").map_or(1, |revision| revision.parse().unwrap()),
-            calibrated: ["span", "together", "majority", "noisy"]
+            calibrated: ["span", "together", "most", "noisy"]
                 .iter()
                 .any(|key| option(key).is_some())
                 .then(|| {
@@ -186,7 +186,7 @@ impl Runner {
                     Calibrated {
                         span: seconds(together.or(option("span")).unwrap_or("11")),
                         together: together.is_some(),
-                        majority_span: seconds(option("majority").unwrap_or("90")),
+                        majority_span: seconds(option("most").unwrap_or("90")),
                         voters: u16::try_from(regions.len() - noisy.len()).unwrap(),
                         noisy,
                     }
