@@ -377,6 +377,16 @@ impl Bench {
         std::iter::from_fn(|| pushes.try_recv().ok()).collect()
     }
 
+    /// Gives each agent a provider, as the engine hears of it when it has joined.
+    pub(super) fn provide(&mut self, providers: [&str; 5]) {
+        for (index, provider) in providers.into_iter().enumerate() {
+            let key = self.key(index);
+            let record = self.core.enrolment.records.get_mut(&key).unwrap();
+            record.labels.insert("provider".to_owned(), provider.to_owned());
+            self.core.enrolled(&key, self.now);
+        }
+    }
+
     pub(super) fn key(&self, index: usize) -> AgentKey {
         self.agents[index].agent.key()
     }
