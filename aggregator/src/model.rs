@@ -15,6 +15,7 @@ pub mod incident;
 pub mod intake;
 pub mod maintenance;
 pub mod paging;
+mod registered;
 pub mod rfc3339;
 pub mod said;
 pub mod secret;
@@ -32,6 +33,7 @@ pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, 
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
 pub use maintenance::{Maintenance, MaintenanceOrigin, MaintenanceWish};
 pub use paging::{AgentsAlert, AwayAgent, FlappingAlert, GroupAlert, GroupedMonitor, Kept, LosingMonitor};
+pub use registered::registered_domain;
 pub use said::{CertificateSaid, IdleSaid, Said};
 pub use secret::Secret;
 pub use view::{AgentView, CanaryView, Counts, MonitorView, RegionView, Snapshot, StorageState};

@@ -159,6 +159,11 @@ impl Engine {
         self.hall.fleet.records().filter_map(|record| record.outlier())
     }
 
+    /// How an agent contradicts the others, where it abstains because of that.
+    pub fn outlier(&self, agent: &AgentKey) -> Option<&Outlier> {
+        self.hall.fleet.record(agent)?.outlier()
+    }
+
     /// Rounds of confirmation that the ration denied so far; the scheduled checks serve in their place.
     pub fn rounds_denied(&self) -> u64 {
         self.hall.ration.denied()

@@ -1,6 +1,6 @@
 //! Calibration, between the engine and people: checks go in, numbers of the rules and notices come out.
 
-use quorate_proto::{AgentKey, MonitorId};
+use quorate_proto::MonitorId;
 use quorate_quorum::{Calibration, Event, Finding, Observation, PagingEvent, Policy, Verdict};
 
 use super::{effect::Now, state::Core};
@@ -51,7 +51,7 @@ impl Core {
             Finding::Failed => true,
             Finding::AgentsOwnFault => return,
         };
-        if self.is_no_witness(&agent) {
+        if self.is_distrusted(&agent) {
             return;
         }
         let monitor = &observation.monitor;
@@ -70,10 +70,6 @@ impl Core {
         if watched.calibration.observe(by, observation.started, observation.ended, failed) {
             self.recalibrate(monitor, now);
         }
-    }
-
-    fn is_no_witness(&self, agent: &AgentKey) -> bool {
-        self.doubts_itself(agent) || self.engine.outliers().any(|outlier| outlier.agent == *agent)
     }
 
     /// Looks whether the numbers of a monitor's rules still fit its paths.

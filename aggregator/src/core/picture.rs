@@ -106,6 +106,7 @@ impl Core {
         let monitors = self.config.monitors.iter();
         let mut counts = self.counts.clone();
         counts.deliveries_pending = self.outbox.counts();
+        counts.confirmation_rounds_denied = self.engine.rounds_denied();
         let mut agents =
             self.enrolment.active().map(|record| self.agent_view(record, now)).collect::<Vec<_>>();
         agents.sort_by(|a, b| a.name.cmp(&b.name));

@@ -8,6 +8,7 @@ mod canaries;
 mod doubts;
 mod enrol;
 mod evidence;
+mod explained;
 mod maintenance;
 mod outliers;
 mod paging;

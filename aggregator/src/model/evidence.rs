@@ -67,7 +67,7 @@ pub struct DecisionRecord {
     pub wall_offset_us: i64,
     /// The verdict before; none for the first.
     pub from: Option<String>,
-    /// The verdict.
+    /// The verdict; the same as before where down was withheld.
     pub to: String,
     /// The rule that applied, with its numbers.
     pub rule: RuleRecord,
@@ -313,6 +313,11 @@ impl DecisionRecord {
         Verdict::from_name(name).map(Some).ok_or(name)
     }
 
+    /// Whether it changes no verdict, and says why what is partial is no more than that.
+    pub fn is_withheld(&self) -> bool {
+        self.from.as_ref() == Some(&self.to)
+    }
+
     /// A moment by the wall clock.
     pub fn wall(&self, us: u64) -> WallMicros {
         WallMicros(i64::try_from(us).unwrap_or(i64::MAX).saturating_add(self.wall_offset_us))
@@ -321,7 +326,7 @@ impl DecisionRecord {
     /// Whether the length of a ballot's run matters to the rules, and not its latest check alone.
     pub fn needs_run(&self, ballot: &BallotRecord) -> bool {
         let was_up = matches!(self.from.as_deref(), None | Some("up"));
-        let is_recovery = self.to == "up" || (self.to == "partial" && !was_up);
+        let is_recovery = self.to == "up" || (self.to == "partial" && !was_up && !self.is_withheld());
         ballot.discounted.is_none() && (ballot.finding == "failed" || is_recovery)
     }
 

@@ -218,6 +218,8 @@ pub struct Counts {
     pub results_lost: BTreeMap<&'static str, u64>,
     /// Confirmations asked for.
     pub confirmations: u64,
+    /// Rounds of confirmations that were not asked for because the ration was spent: the scheduled checks served instead.
+    pub confirmation_rounds_denied: u64,
     /// Verdict changes, by the new verdict.
     pub verdict_changes: BTreeMap<&'static str, u64>,
     /// Events of monitors, by kind.

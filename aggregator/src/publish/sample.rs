@@ -419,6 +419,7 @@ fn counts() -> Counts {
         results_late: 7,
         results_lost: [("spool_full", 5)].into(),
         confirmations: 24,
+        confirmation_rounds_denied: 3,
         verdict_changes: [("down", 1), ("partial", 2)].into(),
         events: [("restarted", 2)].into(),
         alerts: [("incident.opened", 1)].into(),

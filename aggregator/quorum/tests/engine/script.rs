@@ -176,10 +176,8 @@ impl Runner {
             restart_budget: seconds(option("budget").unwrap_or("30")),
             min_domains: option("domains").map_or(2, |number| number.parse().unwrap()),
             revision: option("revision").map_or(1, |revision| revision.parse().unwrap()),
-            calibrated: ["span", "together", "most", "noisy"]
-                .iter()
-                .any(|key| option(key).is_some())
-                .then(|| {
+            calibrated: ["span", "together", "most", "noisy"].iter().any(|key| option(key).is_some()).then(
+                || {
                     let noisy = option("noisy").into_iter().flat_map(|names| names.split(','));
                     let noisy: BTreeSet<Region> = noisy.map(|name| name.parse().unwrap()).collect();
                     let together = option("together");
@@ -190,7 +188,8 @@ impl Runner {
                         voters: u16::try_from(regions.len() - noisy.len()).unwrap(),
                         noisy,
                     }
-                }),
+                },
+            ),
             ..Policy::new(
                 regions.iter().cloned().collect(),
                 seconds(option("every").unwrap()),

@@ -41,9 +41,13 @@ pub(super) fn what_followed(dossier: &Dossier, main: Option<&DecisionRecord>) ->
         if main.is_some_and(|main| std::ptr::eq(main, decision)) {
             continue;
         }
-        let from = decision.from.as_deref().map(|from| format!("from {from} ")).unwrap_or_default();
+        let turned = match decision.from.as_deref() {
+            Some(_) if decision.is_withheld() => format!("still {}", decision.to),
+            Some(from) => format!("from {from} to {}", decision.to),
+            None => format!("to {}", decision.to),
+        };
         let at = date_time(decision.wall(decision.decided_us));
-        lines.push(format!("{at}: {from}to {}. {}", decision.to, decision.sentence));
+        lines.push(format!("{at}: {turned}. {}", decision.sentence));
     }
     if main.is_some() {
         let id = &dossier.incident.id;
