@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod calibration;
 pub mod degradation;
 pub mod event;
 pub mod evidence;
@@ -22,6 +23,7 @@ pub mod view;
 
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
+pub use calibration::CalibrationKept;
 pub use degradation::{
     Degradation, DegradedReason, QualityKept, QuantilesMs, RegionRoundTrips, RoundTripsSeen, UsualKept,
 };

@@ -21,7 +21,7 @@ pub use self::judge::{Judgement, judge, run_of};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, Heard, RegionId},
-    evidence::{Opinion, Tally, voting},
+    evidence::{Opinion, Starts, Tally, voting},
     monitor::Monitor,
     ration::Ration,
 };
@@ -398,7 +398,7 @@ impl Monitor {
                 ..decided
             },
             Verdict::Down => Timeline {
-                first_failure_at: crossing.map(|crossing| crossing.starts(opinions)),
+                first_failure_at: crossing.map(|crossing| crossing.starts(opinions, Starts::WithFirst)),
                 suspected_at: self.suspected_at,
                 quorum_at: crossing.map(|crossing| crossing.at),
                 ..decided

@@ -189,6 +189,7 @@ impl Core {
             degraded: degraded(watched, state.as_ref().and_then(|state| state.verdict)),
             round_trips: figures.as_ref().map(|figures| figures.merged),
             latency: monitor.latency,
+            calibration: self.calibration_view(&monitor.spec.id),
         }
     }
 

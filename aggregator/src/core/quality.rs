@@ -116,7 +116,7 @@ impl Core {
 
     /// Whether an agent has no vote because of itself: one that doubts itself measures itself, and one that contradicts the
     /// others may say anything.
-    fn is_distrusted(&self, agent: &AgentKey) -> bool {
+    pub(super) fn is_distrusted(&self, agent: &AgentKey) -> bool {
         let health = self.agents.get(agent).and_then(|agent| agent.health.as_ref());
         health.is_some_and(|health| health.gravest_doubt().is_some()) || self.engine.outlier(agent).is_some()
     }

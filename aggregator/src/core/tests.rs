@@ -3,6 +3,7 @@
 mod alerts;
 mod assign;
 mod bench;
+mod calibration;
 mod canaries;
 mod doubts;
 mod enrol;

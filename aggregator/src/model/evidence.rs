@@ -118,8 +118,27 @@ pub struct PolicyRecord {
     pub domains: BTreeSet<String>,
     /// How many domains of each must fail, where so many are there.
     pub min_domains: u16,
+    /// What was found fitting for the paths as they were measured, where that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<CalibratedRecord>,
     /// The revision of the assignments that brought the monitor's form.
     pub revision: u64,
+}
+
+/// The numbers that fit the paths of a monitor as they were measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibratedRecord {
+    /// How long the evidence must span for the fast rule.
+    pub span_us: u64,
+    /// Whether enough regions must fail together for that span.
+    pub together: bool,
+    /// How long more than half must fail together.
+    pub majority_span_us: u64,
+    /// With so many voters or more.
+    pub voters: u16,
+    /// Regions that abstain because their paths are noisy.
+    pub noisy: BTreeSet<Region>,
 }
 
 /// What the rules look at beside votes.

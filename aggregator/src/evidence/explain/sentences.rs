@@ -136,7 +136,14 @@ impl Teller<'_> {
         let mut lines = vec![decision.sentence.clone()];
         let confirm = match policy.confirm_for_us {
             Some(us) => format!("confirm_for {}", Micros(us)),
-            None => "the evidence span by the number of regions".to_owned(),
+            None => match &policy.calibrated {
+                Some(calibrated) => format!(
+                    "evidence of {}{} because the paths were measured",
+                    Micros(calibrated.span_us),
+                    if calibrated.together { " in which a quorum failed together," } else { "," },
+                ),
+                None => "the evidence span by the number of regions".to_owned(),
+            },
         };
         lines.push(format!(
             "Settings at that moment: {} regions, a check every {} within {}, quorum {}, sensitivity {}, {confirm}.",
@@ -323,6 +330,7 @@ pub(super) fn abstention(name: &str) -> String {
         "agents_own_fault" => "its agent could not check, for a reason of its own".to_owned(),
         "tied" => "its agents contradicted each other".to_owned(),
         "outlier" => "its agent contradicted the other regions on most of what it watches".to_owned(),
+        "noisy" => "the path from there failed by itself too often to tell".to_owned(),
         other => other.replace('_', " "),
     }
 }
