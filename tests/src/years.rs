@@ -29,6 +29,7 @@
 
 pub mod bound;
 mod clusters;
+mod exponential;
 mod skip;
 mod world;
 
