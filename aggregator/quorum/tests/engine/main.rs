@@ -5,6 +5,8 @@ mod absences;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod compared;
 #[cfg(test)]
 mod domains;
@@ -24,3 +26,5 @@ mod rules;
 mod script;
 #[cfg(test)]
 mod starts;
+#[cfg(test)]
+mod views;

@@ -153,3 +153,21 @@ fn a_standstill_is_no_silence() {
         ",
     );
 }
+
+/// As many as are needed are heard: that one is missing explains nothing.
+#[test]
+fn what_turns_unobserved_with_enough_voters_is_told() {
+    check(
+        "
+         watch shop in 3
+         agents r1 r2 r3
+         7 silent r3
+         30 unobserved shop
+         40 up shop
+        ",
+        "
+         30 tell shop
+         40 resolve shop
+        ",
+    );
+}
