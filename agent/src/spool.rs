@@ -240,8 +240,8 @@ impl Parcels {
     }
 
     /// Tells what the aggregator said of a unit that [`Parcels::next`] gave on this connection. Stored: it is forgotten.
-    /// Refused: it is forgotten, and a signed gap takes its place. Busy: it is kept, and comes again
-    /// after [`Parcels::rewind`].
+    /// Refused: it is forgotten, and a signed gap takes its place; of a refused gap nothing is left, and the next unit of its
+    /// epoch closes the hole. Busy: it is kept, and comes again after [`Parcels::rewind`].
     pub fn settle(&self, epoch: BootEpoch, sequence: Sequence, verdict: AckVerdict) {
         self.shared.lock().settle((epoch, sequence), verdict, clock::tick());
         self.shared.arrived.notify_one();

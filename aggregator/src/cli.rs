@@ -20,6 +20,9 @@ mod uptime;
 mod verify;
 mod what_if;
 
+#[cfg(test)]
+pub(crate) use explain::text as explained;
+
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};

@@ -157,6 +157,8 @@ pub struct Monitor {
     pub confirm_for: Option<quorate_proto::Micros>,
     /// Which set of numbers applies.
     pub sensitivity: Sensitivity,
+    /// Whether the evidence span follows what is measured of the paths, where nothing else was asked for. Default: it does.
+    pub calibrate: bool,
     /// Which domains must fail with it.
     pub domains: Domains,
     /// How long an announced restart (close codes 1001, 1012, 1013) may take before it is an outage. Default 30 s.

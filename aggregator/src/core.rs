@@ -12,6 +12,7 @@
 
 mod agents;
 mod assign;
+mod calibration;
 mod canaries;
 mod chance;
 mod doubts;

@@ -12,19 +12,23 @@
 //!
 //! Pure: time, ids and what was seen come in as arguments.
 
+mod calibration;
 mod cause;
 mod domains;
 pub mod events;
 mod outlier;
 pub mod paging;
+mod policy;
 pub mod quality;
 mod rule;
 #[cfg(test)]
 mod tests;
 mod url;
 
+pub use calibration::recalibrated;
 pub use domains::reason;
 pub use outlier::{outlier, outlier_over};
+pub use policy::policy;
 pub use rule::sentence;
 pub use url::{shown_url, target};
 

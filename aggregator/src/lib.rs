@@ -14,6 +14,8 @@ pub mod core;
 pub mod decide;
 pub mod demo;
 pub mod evidence;
+#[cfg(test)]
+mod golden;
 pub mod ingest;
 pub mod limits;
 pub mod model;

@@ -1,12 +1,14 @@
 //! Every bound of the aggregator that the protocol does not already set, each with its reason.
 
 mod history;
+mod ingest;
+mod notify;
 
 use std::time::Duration;
 
 use quorate_proto::Micros;
 
-pub use self::history::*;
+pub use self::{history::*, ingest::*, notify::*};
 
 // --- config
 
@@ -201,201 +203,6 @@ const _: () = assert!(
     HTTP_ADMIN_MAX.as_secs() * 2 < HTTP_REQUEST_MAX.as_secs(),
     "a wish must be refused by name before the request as a whole is"
 );
-
-// --- notify
-
-/// Bytes of a webhook's signing secret, as Standard Webhooks 1.0.0 sets them.
-pub const WEBHOOK_SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-
-/// How far a wait between two attempts is spread, as a part of it: enough to break step, too little to be felt.
-pub const RETRY_JITTER: f64 = 0.1;
-
-/// The longest that a receiver's `Retry-After` puts off one delivery. Beyond it a receiver that asks for "tomorrow"
-/// by mistake would silence its pages.
-pub const RETRY_AFTER_MAX: Micros = Micros::from_secs(3600);
-
-/// The longest that a receiver's `Retry-After` holds back a channel's *other* deliveries. A fresh page is worth one
-/// request that may be refused a minute later.
-pub const CHANNEL_PAUSE_MAX: Micros = Micros::from_secs(60);
-
-/// How long a 429 without `Retry-After` holds a channel back: Slack's rate of one message a second.
-pub const CHANNEL_PAUSE_DEFAULT: Micros = Micros::from_secs(1);
-
-/// From one message to the next in a Slack channel. Slack takes about one a second and then answers 429.
-pub const SLACK_PACE: Micros = Micros::from_millis(1050);
-
-/// After this long without success, the first delivery that is taken brings forward those that wait: the receiver is
-/// back, and nobody should wait hours for a page because of when it broke. Shorter troubles are left to the schedule,
-/// so that a receiver which fails now and then does not use up a delivery's attempts.
-pub const CHANNEL_TROUBLE_MIN: Micros = Micros::from_secs(60);
-
-/// The time that one attempt has for everything: name, connection, TLS, request, answer. Standard Webhooks suggests
-/// 15 to 30 s; a page that must arrive within 60 s cannot wait that long for its second attempt.
-pub const DELIVERY_DEADLINE: Micros = Micros::from_secs(10);
-
-/// The part of [`DELIVERY_DEADLINE`] that connecting may take.
-pub const DELIVERY_CONNECT_DEADLINE: Micros = Micros::from_secs(5);
-
-/// How long an error's body is waited for once its status is known.
-pub const DELIVERY_BODY_DEADLINE: Micros = Micros::from_secs(1);
-
-/// Bytes read of a receiver's answer, and only where it is an error: its first lines say what was wrong.
-pub const DELIVERY_BODY_BYTES_MAX: usize = 4 * 1024;
-
-/// Characters of a receiver's answer that are shown in a delivery's error.
-pub const DELIVERY_EXCERPT_CHARS_MAX: usize = 200;
-
-/// Deliveries of one channel that wait in memory. An outage of everything makes one alert a monitor; what does not
-/// fit stays in the outbox and is asked for when there is room. At the largest body (20 kB) this is 20 MB a channel.
-pub const CHANNEL_QUEUE_MAX: usize = 1000;
-
-/// Deliveries of one channel that are sent at once: enough that one slow answer does not hold back other incidents,
-/// little enough to be no burden on a small receiver.
-pub const CHANNEL_IN_FLIGHT_MAX: usize = 4;
-
-/// Finished deliveries that a channel remembers, so that a refill which crossed with their report does not send them
-/// twice. More than a queue holds.
-pub const CHANNEL_FINISHED_REMEMBERED_MAX: usize = 2 * CHANNEL_QUEUE_MAX;
-
-/// How long after asking for a refill a channel waits for the first delivery that it had dropped.
-pub const REFILL_PATIENCE: Micros = Micros::from_secs(10);
-
-/// Reports that wait for the core. While there are as many, no attempt is begun: its outcome could not be told.
-pub const REPORTS_WAITING_MAX: usize = 256;
-
-/// What attempts under way get to end in when the program stops. With the rest of the stop it stays under a second.
-pub const NOTIFY_DRAIN: Micros = Micros::from_millis(700);
-
-/// Idle connections kept for each receiver: as many as may be in use at once.
-pub const RECEIVER_IDLE_CONNECTIONS_MAX: usize = CHANNEL_IN_FLIGHT_MAX;
-
-/// How long an idle connection to a receiver is kept: under the 60 s after which load balancers cut in silence.
-pub const RECEIVER_IDLE: Micros = Micros::from_secs(30);
-
-/// Bytes of a webhook's body, as Standard Webhooks 1.0.0 recommends ("under 20kb").
-pub const WEBHOOK_BODY_BYTES_MAX: usize = 20_000;
-
-/// Characters of a Slack header block (Slack's limit).
-pub const SLACK_HEADER_CHARS_MAX: usize = 150;
-
-/// Characters of a Slack section's text (Slack's limit is 3,000; one screen of a phone is plenty).
-pub const SLACK_SECTION_CHARS_MAX: usize = 3000;
-
-/// Fields of a Slack section (Slack's limit).
-pub const SLACK_FIELDS_MAX: usize = 10;
-
-/// Characters of one field (Slack's limit is 2,000; ten fields of that would pass [`SLACK_TEXT_CHARS_MAX`]).
-pub const SLACK_FIELD_CHARS_MAX: usize = 300;
-
-/// Characters of a Slack context line (Slack has no limit of its own for them).
-pub const SLACK_CONTEXT_CHARS_MAX: usize = 1000;
-
-/// Characters of the text that notifications show; the first line of a phone's lock screen matters.
-pub const SLACK_FALLBACK_CHARS_MAX: usize = 500;
-
-/// Characters of all text of a Slack message together (Slack's limit).
-pub const SLACK_TEXT_CHARS_MAX: usize = 10_000;
-
-const _: () = assert!(DELIVERY_CONNECT_DEADLINE.0 + DELIVERY_BODY_DEADLINE.0 < DELIVERY_DEADLINE.0);
-const _: () = assert!(
-    SLACK_HEADER_CHARS_MAX
-        + SLACK_SECTION_CHARS_MAX
-        + SLACK_FIELDS_MAX * SLACK_FIELD_CHARS_MAX
-        + SLACK_CONTEXT_CHARS_MAX
-        + SLACK_FALLBACK_CHARS_MAX
-        < SLACK_TEXT_CHARS_MAX
-);
-
-// --- ingest
-
-/// Agents connected at once. A region rarely has more than a handful; a thousand regions fit.
-pub const CONNECTIONS_MAX: usize = 4096;
-
-/// TLS handshakes at once. One costs under a millisecond of CPU, so the door does not starve the core, and a flood of
-/// strangers waits in front of it.
-pub const HANDSHAKES_MAX: usize = 256;
-
-/// Connection attempts that wait for a handshake. More are refused, and agents try again with jitter.
-pub const INCOMING_MAX: usize = 1024;
-
-/// Bytes kept of one connection attempt that waits: a client's first flight with a post-quantum key share, and room.
-pub const INCOMING_BYTES_MAX: u64 = 16 * 1024;
-
-/// Bytes kept of all connection attempts that wait.
-pub const INCOMING_BYTES_TOTAL_MAX: u64 = INCOMING_MAX as u64 * INCOMING_BYTES_MAX;
-
-/// Joins at once. Joining is rare and by hand; strangers must not fill the core's queue.
-pub const JOINS_MAX: usize = 16;
-
-/// Uploads that are read or wait for their verdict, over all connections. Times the largest unit, and twice for the
-/// moment of decoding, this is what uploads may cost: 512 MiB where every agent sends the largest units at once.
-pub const UPLOADS_MAX: usize = 1024;
-
-/// Bytes that one connection may send before they are read: four of the largest uploads. At a round trip of 300 ms
-/// that still carries 3 MB/s of backlog.
-pub const CONNECTION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
-
-/// Bytes that one stream may send before they are read: the largest upload.
-pub const STREAM_WINDOW_BYTES: u32 =
-    (quorate_proto::limits::UPLOAD_FRAME_BYTES_MAX + quorate_proto::frame::PREFIX_BYTES) as u32;
-
-/// Bytes that wait for one agent to take them: a few frames of assignments.
-pub const SEND_WINDOW_BYTES: u64 = 1024 * 1024;
-
-/// Bytes of a pushed frame before it is split. The decoder counts values by their size in memory, which is above
-/// their size on the wire; half of its bound leaves room.
-pub const PUSH_FRAME_BYTES_MAX: usize = quorate_proto::limits::AGGREGATOR_CONTROL_FRAME_BYTES_MAX / 2;
-
-/// Messages of the core that wait for one connection: a full set of assignments in its smallest frames, and as many
-/// changes and confirmations again as fit a bad minute.
-pub const PUSHES_MAX: usize =
-    quorate_proto::limits::MONITORS_PER_AGENT_MAX / quorate_proto::limits::ASSIGNMENTS_PER_FRAME_MAX + 1024;
-
-/// Bytes asked of the system for each of the socket's two buffers. A thousand agents that reconnect within the same
-/// second send about 3 MiB of handshakes; the usual default of 208 KiB loses most of them.
-pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
-
-/// A handshake is done by then: three round trips of the slowest path, with losses.
-pub const HANDSHAKE_DEADLINE: Micros = Micros::from_secs(10);
-
-/// An agent's first words come by then.
-pub const HELLO_DEADLINE: Micros = Micros::from_secs(5);
-
-/// An upload is whole by then: the largest window of uploads at 35 kB/s.
-pub const UPLOAD_DEADLINE: Micros = Micros::from_secs(30);
-
-/// A control frame, once its first byte is there, is whole by then, and one that is sent is taken by then.
-pub const CONTROL_DEADLINE: Micros = Micros::from_secs(10);
-
-/// From one report of health to the next that is read. Agents keep 500 ms; one that reports without pause, well and
-/// sick by turns, would keep the core looking at all monitors of its region.
-pub const HEALTH_READ_PAUSE: Micros = Micros::from_millis(100);
-
-/// How long a connection that is closed as hostile stays open: a refused unit's verdict must be there first, or its
-/// agent sends the same unit again on every later connection.
-pub const HOSTILE_LINGER: Micros = Micros::from_millis(500);
-
-/// The whole dialogue of joining, the core's answer included.
-pub const JOIN_DEADLINE: Micros = Micros::from_secs(10);
-
-/// A connection without a packet for this long is over. Agents send a keep-alive every 5 s.
-pub const IDLE_TIMEOUT: Micros = Micros::from_secs(15);
-
-/// How often a connection looks whether its agent is still enrolled. The core closes it at once; this holds the
-/// promise of one second whatever the core does.
-pub const ROSTER_LOOK_INTERVAL: Micros = Micros::from_millis(250);
-
-/// The goodbye at the end is over by then.
-pub const GOODBYE_DEADLINE: Micros = Micros::from_secs(2);
-
-/// The door's lines in the log, at most this many in a burst; one more every [`DOOR_LINE_INTERVAL`].
-pub const DOOR_LINES_MAX: u32 = 20;
-
-/// See [`DOOR_LINES_MAX`].
-pub const DOOR_LINE_INTERVAL: Micros = Micros::from_secs(3);
-
-const _: () = assert!(ROSTER_LOOK_INTERVAL.0 < 1_000_000, "revoked is closed within one second");
-const _: () = assert!(IDLE_TIMEOUT.0 > 2 * 5_000_000, "one lost keep-alive must not end a connection");
 
 // --- run
 

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod alert;
+pub mod calibration;
 pub mod degradation;
 pub mod event;
 pub mod evidence;
@@ -14,6 +15,7 @@ pub mod incident;
 pub mod intake;
 pub mod maintenance;
 pub mod paging;
+mod registered;
 pub mod rfc3339;
 pub mod said;
 pub mod secret;
@@ -21,6 +23,7 @@ pub mod view;
 
 pub use agent::{AgentRecord, JoinToken, Roster};
 pub use alert::{Alert, AlertEvent, ChannelId, Delivery, DeliveryState, Dispatch};
+pub use calibration::CalibrationKept;
 pub use degradation::{
     Degradation, DegradedReason, QualityKept, QuantilesMs, RegionRoundTrips, RoundTripsSeen, UsualKept,
 };
@@ -30,6 +33,7 @@ pub use incident::{Incident, IncidentCause, IncidentTimeline, MonitorReference, 
 pub use intake::{Admin, AdminError, Attempt, Intake, Push};
 pub use maintenance::{Maintenance, MaintenanceOrigin, MaintenanceWish};
 pub use paging::{AgentsAlert, AwayAgent, FlappingAlert, GroupAlert, GroupedMonitor, Kept, LosingMonitor};
+pub use registered::registered_domain;
 pub use said::{CertificateSaid, IdleSaid, Said};
 pub use secret::Secret;
 pub use view::{AgentView, CanaryView, Counts, MonitorView, RegionView, Snapshot, StorageState};

@@ -32,8 +32,8 @@ mod clusters;
 mod skip;
 mod world;
 
-use quorate_proto::Micros;
-use quorate_quorum::{Moment, Policy, Quorum, Rule, Sensitivity, Verdict};
+use quorate_proto::{Micros, Region};
+use quorate_quorum::{Calibrated, Calibration, Moment, PathSums, Policy, Quorum, Rule, Sensitivity, Verdict};
 
 pub use self::world::{Change, Fault, Outage};
 use self::{
@@ -61,6 +61,21 @@ pub struct Setup {
     pub confirm_for: Option<Micros>,
     /// What the first region's agent does in place of checking.
     pub odd: Option<Odd>,
+    /// Numbers that were found fitting for the paths; none: the usual ones.
+    pub fitting: Option<Fitting>,
+}
+
+/// Numbers that fit some paths: [`Calibrated`], with the regions as bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Fitting {
+    /// How long the evidence of the fast rule must span.
+    pub span: Micros,
+    /// Whether a quorum must fail together for that.
+    pub together: bool,
+    /// How long more than half must fail together.
+    pub majority_span: Micros,
+    /// Regions that abstain.
+    pub noisy: u32,
 }
 
 /// What an agent does that lies.
@@ -171,7 +186,30 @@ impl Setup {
         sensitivity: Sensitivity::Balanced,
         confirm_for: None,
         odd: None,
+        fitting: None,
     };
+
+    /// The same with what a calibration chooses that has measured the paths for two weeks.
+    #[must_use]
+    pub fn calibrated(self, paths: &Paths) -> Self {
+        let policy = self.policy();
+        let mut calibration = Calibration::new(&policy);
+        let measured = (0..self.regions).filter_map(|index| {
+            let odd = self.odd.filter(|_| index == 0);
+            Some((world::region(index)?, paths.of(index).measured(odd == Some(Odd::FailsAll))))
+        });
+        calibration.restore(None, measured);
+        let chosen = calibration.review(&policy, Moment(0)).and_then(|change| change.calibrated);
+        let bit =
+            |region: &Region| (0..self.regions).find(|index| world::region(*index).as_ref() == Some(region));
+        let fitting = chosen.map(|chosen| Fitting {
+            span: chosen.span,
+            together: chosen.together,
+            majority_span: chosen.majority_span,
+            noisy: chosen.noisy.iter().filter_map(bit).fold(0, |bits, index| bits | 1 << index),
+        });
+        Self { fitting, ..self }
+    }
 
     /// Outages that lie further apart than this do not know of each other.
     pub fn quiet(&self) -> Micros {
@@ -186,8 +224,28 @@ impl Setup {
             sensitivity: self.sensitivity,
             confirm_for: self.confirm_for,
             revision: 1,
+            calibrated: self.fitting.map(|fitting| Calibrated {
+                span: fitting.span,
+                together: fitting.together,
+                majority_span: fitting.majority_span,
+                voters: self.regions - self.noisy(),
+                noisy: (0..self.regions)
+                    .filter(|index| fitting.noisy & (1 << index) != 0)
+                    .filter_map(world::region)
+                    .collect(),
+            }),
             ..Policy::new(regions, self.interval, self.timeout)
         }
+    }
+
+    /// How many regions abstain because their paths are noisy.
+    fn noisy(&self) -> u16 {
+        self.fitting.map_or(0, |fitting| fitting.noisy.count_ones() as u16)
+    }
+
+    /// Whether the first region always fails, and is listened to.
+    fn has_constant_failure(&self) -> bool {
+        self.odd == Some(Odd::FailsAll) && self.fitting.is_none_or(|fitting| fitting.noisy & 1 == 0)
     }
 
     /// Confirming attempts that may be made in a cluster that lasts so long, at most: the ration of one monitor is eight rounds at once and one
@@ -200,6 +258,26 @@ impl Setup {
 impl Spells {
     /// Never bad.
     pub const NONE: Self = Self { share: 0.0, lasts: Micros::from_secs(20), is_fixed: false };
+
+    /// What two weeks of observation make of a path with these, or of one that fails all the time.
+    fn measured(&self, always: bool) -> PathSums {
+        let observed_s = 14.0 * 86_400.0;
+        let (share, lasts) = if always { (1.0, observed_s) } else { (self.share, self.lasts.as_secs_f64()) };
+        let bad_s = observed_s * share;
+        let spells = bad_s / lasts;
+        // Of exponential spells the mean square is twice the square of the mean.
+        let square = if self.is_fixed || always { lasts * lasts } else { 2.0 * lasts * lasts };
+        PathSums {
+            observed_s,
+            bad_s,
+            spells,
+            lasted_s: bad_s,
+            lasted_squared: spells * square,
+            failures: spells,
+            wait_s: spells * 5.0,
+            met: spells * share,
+        }
+    }
 }
 
 impl Paths {

@@ -2,7 +2,7 @@
 
 use quorate_proto::Micros;
 use quorate_quorum::{Forecast, PathQuality, Sensitivity};
-use quorate_tests::years::{Fault, Paths, Run, Setup, Spells, Years, bound, compare, detections, years};
+use quorate_tests::years::{Fault, Odd, Paths, Run, Setup, Spells, Years, bound, compare, detections, years};
 
 const SEED: u64 = 20_261_122;
 
@@ -121,7 +121,7 @@ fn closed_forms_expect_what_the_simulation_finds() {
         let limits = Run { monitor_years, lone_max: 100, pages_max: 200, seed: SEED };
         let found = years(&setup, &Paths::independent(share, lasts, false), &limits, |_| {});
         let path = PathQuality { share, spell: lasts, together: share, ..PathQuality::ASSUMED };
-        let expected = Forecast::of(&setup.policy(), &[path]);
+        let expected = Forecast::of(&setup.policy(), |_| path);
         let per_thousand = |pages| pages / found.monitor_years * 1_000.0;
         let (low, high) = (per_thousand(bound::lower(found.pages)), per_thousand(bound::upper(found.pages)));
         println!(
@@ -135,5 +135,57 @@ fn closed_forms_expect_what_the_simulation_finds() {
         );
         assert!(expected.false_pages() * 3.0 > low, "too few expected");
         assert!(expected.false_pages() < high * 3.0, "too many expected");
+    }
+}
+
+/// On paths that are bad the usual numbers page falsely; the calibrated ones stay under the limit, and a total outage is
+/// still decided within a minute.
+#[test]
+fn calibrated_rules_stay_under_the_limit_where_the_usual_do_not() {
+    for (regions, share, lasts, monitor_years) in
+        [(5, 0.01, 20, 200.0), (5, 0.003, 60, 300.0), (3, 0.001, 60, 300.0), (7, 0.02, 60, 60.0)]
+    {
+        let paths = Paths::independent(share, Micros::from_secs(lasts), false);
+        let usual = Setup { regions, ..Setup::DEFAULT };
+        let calibrated = usual.calibrated(&paths);
+        let fitting = calibrated.fitting.unwrap();
+        let run = |setup| {
+            years(&setup, &paths, &Run { monitor_years, lone_max: 100, pages_max: 100, seed: SEED }, |_| {})
+        };
+        let (before, after) = (run(usual), run(calibrated));
+        let found = detections(&calibrated, Fault::Refused, false, 500, SEED);
+        println!(
+            "{regions} regions, bad {share} for {lasts} s: usual {} pages in {:.1} years; {fitting:?}: {} pages in {:.1} years, below {:.2} in 1,000; outages found in {} at worst, {} in the mean",
+            before.pages,
+            before.monitor_years,
+            after.pages,
+            after.monitor_years,
+            bound::upper(after.pages) / after.monitor_years * 1_000.0,
+            found.slowest,
+            found.mean,
+        );
+        assert_eq!(after.pages, 0, "half a page in 1,000 years: {after:?}");
+        assert_eq!(found.missed, 0, "{found:?}");
+        assert!(found.slowest <= Micros::from_secs(60), "{found:?}");
+    }
+}
+
+/// A region that fails everything, where there are too few monitors to see that it is the region: no false page, and no
+/// outage missed.
+#[test]
+fn one_region_that_always_fails_makes_no_false_page() {
+    let liar = Setup { odd: Some(Odd::FailsAll), ..Setup::DEFAULT };
+    // Before it is known to be the path's, a provider's fault and its word are three of five.
+    for (setup, pages_max) in [(liar, 20), (liar.calibrated(&MIXED), 0)] {
+        let ran = years(
+            &setup,
+            &MIXED,
+            &Run { monitor_years: 100.0, lone_max: 100, pages_max: 100, seed: SEED },
+            |_| {},
+        );
+        let found = detections(&setup, Fault::Refused, false, 500, SEED);
+        println!("one of five always fails, {:?}: {ran:?} {found:?}", setup.fitting);
+        assert_eq!(found.missed, 0, "{found:?}");
+        assert!(ran.pages <= pages_max, "{ran:?}");
     }
 }

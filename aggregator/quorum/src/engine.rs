@@ -21,7 +21,7 @@ pub use self::judge::{Judgement, judge, run_of};
 use self::{
     agenda::{Agenda, Due},
     eligibility::{Fleet, Heard, RegionId},
-    evidence::{Opinion, Tally, voting},
+    evidence::{Opinion, Starts, Tally, voting},
     monitor::Monitor,
     ration::Ration,
 };
@@ -157,6 +157,11 @@ impl Engine {
     /// Agents that abstain because they contradict the others.
     pub fn outliers(&self) -> impl Iterator<Item = &Outlier> {
         self.hall.fleet.records().filter_map(|record| record.outlier())
+    }
+
+    /// How an agent contradicts the others, where it abstains because of that.
+    pub fn outlier(&self, agent: &AgentKey) -> Option<&Outlier> {
+        self.hall.fleet.record(agent)?.outlier()
     }
 
     /// Rounds of confirmation that the ration denied so far; the scheduled checks serve in their place.
@@ -393,7 +398,7 @@ impl Monitor {
                 ..decided
             },
             Verdict::Down => Timeline {
-                first_failure_at: crossing.map(|crossing| crossing.starts(opinions)),
+                first_failure_at: crossing.map(|crossing| crossing.starts(opinions, Starts::WithFirst)),
                 suspected_at: self.suspected_at,
                 quorum_at: crossing.map(|crossing| crossing.at),
                 ..decided

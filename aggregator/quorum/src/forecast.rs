@@ -21,14 +21,19 @@
 //!   stayed so for the rest. `S` is the time after which the first failure is settled, and starts no evidence any more:
 //!   the span of the fast rule.
 //!
-//! It is an approximation: `tests/system/years.rs` holds it against the simulation, within a factor of three either way.
+//! Where all `k` must fail together for `W`, as for the majority and on noisy paths, it is simpler: whichever turns bad last,
+//! at the rate `q / L`, finds `k - 1` of the others bad, each with the chance `q`; and all of them are so when the span is
+//! over, each with the chance `q + (1 - q) e^(-W / L(1-q))`, which is how the two states of a path are correlated over
+//! time. So it falls with `e^(-kW/L)`, where the other falls with `e^(-W/L)`.
+//!
+//! They are approximations: `tests/system/years.rs` holds them against the simulation.
 //!
 //! # Time to page
 //! The phases of `m` regions are staggered, so that a total outage is seen within `T / m`, in the mean after half of that. A
 //! refused check fails at once; the second round completes the span. A silent check fails after the timeout, and so does
 //! the round that follows, whose answers span two timeouts; a second attempt spans three.
 
-use quorate_proto::Micros;
+use quorate_proto::{Micros, Region};
 
 use crate::{Policy, policy};
 
@@ -83,33 +88,47 @@ impl PathQuality {
 
     /// The chance that it stays bad for a time, less what a check waits.
     fn stays(&self, span: Micros) -> f64 {
-        (-span.saturating_sub(self.wait).as_secs_f64() / self.spell.as_secs_f64().max(1e-3)).exp()
+        (-span.saturating_sub(self.wait).as_secs_f64() / self.spell_s()).exp()
+    }
+
+    /// The chance that it is bad, a time after it was: it stayed so, or it is so again.
+    fn is_bad_again(&self, span: Micros) -> f64 {
+        let settles_in = self.spell_s() * (1.0 - self.share).max(1e-6);
+        let stays = (-span.saturating_sub(self.wait).as_secs_f64() / settles_in).exp();
+        self.share + (1.0 - self.share) * stays
+    }
+
+    /// The chance that it is bad when another path is found so.
+    fn found_bad(&self) -> f64 {
+        self.share.max(self.together)
+    }
+
+    fn spell_s(&self) -> f64 {
+        self.spell.as_secs_f64().max(1e-3)
     }
 
     /// How often a second a scheduled check sees it turn bad.
     fn seen_rate(&self, interval: Micros) -> f64 {
         // A spell cannot be shorter than the check that sees it.
-        let cycles = interval.as_secs_f64() / self.spell.as_secs_f64().max(1e-3);
+        let cycles = interval.as_secs_f64() / self.spell_s();
         self.share * -(-cycles).exp_m1() / interval.as_secs_f64().max(1e-3)
     }
 }
 
 impl Forecast {
-    /// What a policy comes to on some paths, one for each region; those that are not given are as the last one, and where
-    /// none is, as [`PathQuality::ASSUMED`].
-    pub fn of(policy: &Policy, paths: &[PathQuality]) -> Self {
-        let voters = u16::try_from(policy.regions.len()).unwrap_or(u16::MAX);
-        let last = paths.last().copied().unwrap_or(PathQuality::ASSUMED);
-        let paths: Vec<_> =
-            paths.iter().copied().chain(std::iter::repeat(last)).take(usize::from(voters)).collect();
+    /// What a policy comes to on the paths of its regions. Regions that abstain because their paths are noisy make no
+    /// false page.
+    pub fn of(policy: &Policy, path: impl Fn(&Region) -> PathQuality) -> Self {
+        let voters = policy.voters();
+        let paths: Vec<_> = policy.voting().map(path).collect();
         let fast = policy.span_needed(voters);
-        let by_quorum = false_pages(&paths, policy.interval, policy.needed(voters), fast, fast);
+        let by_quorum = match policy.counts_together() {
+            true => together(&paths, policy.needed(voters), fast),
+            false => false_pages(&paths, policy.interval, policy.needed(voters), fast),
+        };
         let by_majority = match policy.is_single() {
             true => 0.0,
-            false => {
-                let span = policy.majority_span_needed(voters);
-                false_pages(&paths, policy.interval, policy::majority(voters), span, fast.min(span))
-            }
+            false => together(&paths, policy::majority(voters), policy.majority_span_needed(voters)),
         };
         let (refused, silent) = page_times(policy, voters);
         Self { by_quorum, by_majority, refused, silent }
@@ -121,28 +140,37 @@ impl Forecast {
     }
 }
 
-/// False pages in 1,000 years by a rule that wants `needed` paths to fail over `span`, where a failure is settled after
-/// `settled`.
-pub(crate) fn false_pages(
-    paths: &[PathQuality],
-    interval: Micros,
-    needed: u16,
-    span: Micros,
-    settled: Micros,
-) -> f64 {
+/// False pages in 1,000 years by a rule that wants `needed` paths to fail, and their evidence to span `span` from the
+/// first failure on; a failure is settled after that.
+fn false_pages(paths: &[PathQuality], interval: Micros, needed: u16, span: Micros) -> f64 {
     let joins = |path: &PathQuality| {
-        let turned = 1.0 - (-settled.as_secs_f64() / path.spell.as_secs_f64().max(1e-3)).exp();
-        let seen = (settled.as_secs_f64() / (2.0 * interval.as_secs_f64().max(1e-3))).min(1.0);
-        let bad = path.share.max(path.together);
-        bad * (path.stays(span) + turned * seen * path.stays(span.saturating_sub(settled)))
+        let turned = 1.0 - (-span.as_secs_f64() / path.spell_s()).exp();
+        let seen = (span.as_secs_f64() / (2.0 * interval.as_secs_f64().max(1e-3))).min(1.0);
+        path.found_bad() * (path.stays(span) + turned * seen)
     };
-    let others: Vec<f64> = paths.iter().map(|path| joins(path).clamp(0.0, 1.0)).collect();
-    let first = |(index, path): (usize, &PathQuality)| {
-        let others =
-            others.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, chance)| *chance);
-        path.seen_rate(interval) * path.stays(span) * at_least(usize::from(needed.saturating_sub(1)), others)
+    a_thousand_years(paths, needed, |path| path.seen_rate(interval) * path.stays(span), joins)
+}
+
+/// The same by a rule that wants them to fail together for `span`.
+fn together(paths: &[PathQuality], needed: u16, span: Micros) -> f64 {
+    let turns = |path: &PathQuality| path.share / path.spell_s() * path.is_bad_again(span);
+    a_thousand_years(paths, needed, turns, |path| path.found_bad() * path.is_bad_again(span))
+}
+
+/// How often in 1,000 years `needed` paths are bad at once: one of them turns so, at its rate a second, and the others
+/// are, each by its chance.
+fn a_thousand_years(
+    paths: &[PathQuality],
+    needed: u16,
+    rate: impl Fn(&PathQuality) -> f64,
+    chance: impl Fn(&PathQuality) -> f64,
+) -> f64 {
+    let chances: Vec<f64> = paths.iter().map(|path| chance(path).clamp(0.0, 1.0)).collect();
+    let one = |(index, path): (usize, &PathQuality)| {
+        let others = chances.iter().enumerate().filter(|(other, _)| *other != index);
+        rate(path) * at_least(usize::from(needed.saturating_sub(1)), others.map(|(_, chance)| *chance))
     };
-    paths.iter().enumerate().map(first).sum::<f64>() * YEAR * 1_000.0
+    paths.iter().enumerate().map(one).sum::<f64>() * YEAR * 1_000.0
 }
 
 /// The probability that at least `count` of independent events happen.
@@ -168,7 +196,11 @@ fn at_least(count: usize, chances: impl Iterator<Item = f64>) -> f64 {
 
 /// From a total outage to the page: refused, and silent.
 fn page_times(policy: &Policy, voters: u16) -> (PageTime, PageTime) {
-    let span = policy.span_needed(voters);
+    let span = match policy.counts_together() {
+        // The others begin to fail when they are asked.
+        true => policy.span_needed(voters) + ROUND_TRIP,
+        false => policy.span_needed(voters),
+    };
     let timeout = policy.timeout;
     let until_seen = policy.interval / u64::from(voters.max(1));
     let of = |confirmed: Micros| PageTime {
@@ -225,7 +257,7 @@ mod tests {
                 spell: Micros::from_secs(spell),
                 ..PathQuality::ASSUMED
             };
-            Forecast::of(policy, &[path]).false_pages()
+            Forecast::of(policy, |_| path).false_pages()
         };
         for regions in 1..=9 {
             let balanced = policy(regions);
@@ -244,14 +276,14 @@ mod tests {
     #[test]
     fn a_common_cause_pages_more() {
         let path = PathQuality { together: 0.2, ..PathQuality::ASSUMED };
-        let of = |path| Forecast::of(&policy(5), &[path]).false_pages();
+        let of = |path| Forecast::of(&policy(5), |_| path).false_pages();
         assert!(of(path) > 1_000.0 * of(PathQuality::ASSUMED));
     }
 
     #[test]
     fn an_outage_is_paged_as_the_numbers_say() {
         let times = |regions| {
-            let forecast = Forecast::of(&policy(regions), &[]);
+            let forecast = Forecast::of(&policy(regions), |_| PathQuality::ASSUMED);
             [forecast.refused.mean, forecast.refused.worst, forecast.silent.mean, forecast.silent.worst]
                 .map(|span| span.0 / 100_000)
         };

@@ -51,8 +51,10 @@
 //! corroborate, the longer they have to insist. `W` exceeds the usual hiccup of a path, and is short enough that four
 //! more things fit into a minute: the wait for the first check, a timeout, the confirmation, the page.
 //!
-//! *Rule 4, majority.* More than half fail, and their evidence spans 90 s, or 300 s below five regions. For faults that are
-//! real and not total, such as a server that three regions of five cannot reach. Until then it is partial.
+//! *Rule 4, majority.* More than half fail *together* for 90 s, or 300 s below five regions: from the moment since which so
+//! many fail without a break, to that until which so many do. For faults that are real and not total, such as a server
+//! that three regions of five cannot reach. Until then it is partial. Counted from the first failure it would page for
+//! a broken path beside two that hiccup; it has the time to want all of them for all of it.
 //!
 //! *Rule 5, a single region*, where the operator configured one and no more: three attempts over 30 s.
 //!
@@ -161,13 +163,22 @@
 //! # What it comes to
 //! The simulation in `tests/src/years.rs` measures it: with five regions, T = 30 s and paths that are out for 20 s or 60 s
 //! 0.1 % of the time, no false page in 2,000 monitor-years; a refusing server is decided within 18 s, a silent one within 27 s.
+//! [`Forecast`] reckons the same in closed form.
+//!
+//! # Calibration
+//! The spans above hold for paths of which nothing is known. A false page takes paths that fail by themselves at the same
+//! time, and how often that happens can be reckoned from how often each fails alone, and for how long. [`Calibration`]
+//! measures both, and puts into a policy what fits ([`Policy::calibrated`]): the smallest span with fewer than half a false
+//! page expected in 1,000 years, from 11 s up to what lets a page come within a minute. Where paths are bad it is a span
+//! over which the quorum fails *together*, and the majority's is doubled; a path that is far worse than most abstains
+//! ([`Abstention::Noisy`]): it is not in `m`, not asked, of no domain, and its failures are not partial. A majority of the
+//! configured regions keeps its say whatever is measured. With fewer voters than were reckoned with, the usual spans are
+//! the least. What the operator set (`confirm_for`, [`Sensitivity::Fast`]) stands.
 //!
 //! # Paging
 //! Whom to tell of a verdict, and when not, is decided behind the engine by another fold, [`paging`]: it has a page of its own.
-//!
-//! # Rooms left
-//! Self-doubt of one region needs the fleet's view: `engine/eligibility.rs` knows every agent and what it watches.
 
+mod calibration;
 mod effect;
 mod engine;
 mod event;
@@ -180,16 +191,17 @@ pub mod quality;
 pub mod uptime;
 mod verdict;
 
+pub use calibration::{Calibration, PAGES_MAX, Recalibrated};
 pub use effect::{Contradiction, CountedVote, Effect, Outlier, Rule, Timeline, VerdictChange};
 pub use engine::{Engine, Judgement, MonitorState, RegionState, judge, run_of};
 pub use event::{CanaryReport, CanaryTurn, Event, Finding, Heartbeat, Observation, Source};
 pub use forecast::{Forecast, PageTime, PathQuality};
 pub use grounds::{BallotGrounds, Crossed, Grounds, RegionGrounds, Reprieved, Spread};
 pub use paging::{Paging, PagingEffect, PagingEvent, PagingSettings};
-pub use paths::Paths;
+pub use paths::{PathSums, Paths};
 pub use policy::{
-    CONFIRM_FOR_MAX, DOMAIN_LABELS, MIN_DOMAINS, Policy, PolicyError, Quorum, SINGLE_REGION_ATTEMPTS,
-    Sensitivity,
+    CONFIRM_FOR_MAX, Calibrated, DOMAIN_LABELS, MIN_DOMAINS, Policy, PolicyError, Quorum,
+    SINGLE_REGION_ATTEMPTS, Sensitivity,
 };
 pub use verdict::{Abstention, Verdict, Vote};
 

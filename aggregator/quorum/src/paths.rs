@@ -13,7 +13,7 @@
 //! What is assumed of an unknown path ([`PathQuality::ASSUMED`]) counts as a day of observation, so that a few hours
 //! without a failure promise nothing. What was observed fades with a mean age of two weeks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{Micros, Region};
 
@@ -32,19 +32,30 @@ pub struct Paths {
     stale_after: Micros,
 }
 
-/// What is known of one path.
+/// What is known of one path: sums over all that was observed, less what has faded. Times are in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PathSums {
+    /// For how long it was watched.
+    pub observed_s: f64,
+    /// For how long of that it was bad by itself.
+    pub bad_s: f64,
+    /// In how many spells.
+    pub spells: f64,
+    /// The lengths of these.
+    pub lasted_s: f64,
+    /// The squares of their lengths, in s².
+    pub lasted_squared: f64,
+    /// Failing checks in them.
+    pub failures: f64,
+    /// How long those took.
+    pub wait_s: f64,
+    /// The shares of other paths that were bad when this one turned so, 0 to 1 each.
+    pub met: f64,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Meter {
-    observed_s: f64,
-    bad_s: f64,
-    spells: f64,
-    /// The sums of their lengths, and of the squares.
-    lasted_s: f64,
-    lasted_squared: f64,
-    failures: f64,
-    wait_s: f64,
-    /// Other paths that were bad when this one turned so: the sum of their shares.
-    met: f64,
+    sums: PathSums,
     latest: Option<Moment>,
     spell: Option<Spell>,
 }
@@ -76,12 +87,12 @@ impl Paths {
         let Some(meter) = self.meters.get_mut(region) else { return };
         let gap = meter.latest.map_or(Micros::ZERO, |latest| started.since(latest)).min(self.stale_after);
         let gap_s = gap.as_secs_f64();
-        meter.fade(gap_s);
+        meter.sums.fade(gap_s);
         meter.latest = meter.latest.max(Some(started));
-        meter.observed_s += gap_s;
+        meter.sums.observed_s += gap_s;
         if !failed {
             if let Some(spell) = meter.spell.take().filter(|spell| !spell.is_common) {
-                meter.close(&spell, started);
+                meter.sums.close(&spell, started);
             }
             return;
         }
@@ -95,14 +106,37 @@ impl Paths {
         }
     }
 
-    /// What is known of each path.
-    pub fn quality(&self) -> impl Iterator<Item = (&Region, PathQuality)> + '_ {
-        self.meters.iter().map(|(region, meter)| (region, meter.quality()))
+    /// What is known of each path that was ever heard of, a spell that is under way included.
+    pub fn sums(&self) -> impl Iterator<Item = (&Region, PathSums)> + '_ {
+        self.meters.iter().map(|(region, meter)| (region, meter.known()))
     }
 
-    /// For how long each was observed, less what has faded.
-    pub fn observed(&self) -> impl Iterator<Item = (&Region, Micros)> + '_ {
-        self.meters.iter().map(|(region, meter)| (region, Micros((meter.observed_s * 1e6) as u64)))
+    /// What is known of one path; nothing of one that was never heard of.
+    pub fn known(&self, region: &Region) -> PathSums {
+        self.meters.get(region).map(Meter::known).unwrap_or_default()
+    }
+
+    /// Takes up what was known before a start.
+    pub fn restore(&mut self, region: Region, sums: PathSums) {
+        self.meters.insert(region, Meter { sums, ..Meter::default() });
+    }
+
+    /// A check stands for another time at most.
+    pub fn stale_after(&mut self, span: Micros) {
+        self.stale_after = span;
+    }
+
+    /// Forgets paths from other regions.
+    pub fn retain(&mut self, regions: &BTreeSet<Region>) {
+        self.meters.retain(|region, _| regions.contains(region));
+    }
+
+    /// Nobody looked, or what was seen says nothing: spells that are under way are dropped, and the time until the next
+    /// check is not counted.
+    pub fn pause(&mut self) {
+        for meter in self.meters.values_mut() {
+            (meter.latest, meter.spell) = (None, None);
+        }
     }
 
     /// Other regions that were heard of lately, and those of them that fail.
@@ -121,6 +155,17 @@ impl Paths {
 }
 
 impl Meter {
+    /// A path that is bad is known to be so before it is good again.
+    fn known(&self) -> PathSums {
+        let mut known = self.sums;
+        if let (Some(spell), Some(latest)) = (self.spell.filter(|spell| !spell.is_common), self.latest) {
+            known.close(&spell, latest);
+        }
+        known
+    }
+}
+
+impl PathSums {
     fn fade(&mut self, gap_s: f64) {
         let kept = (1.0 - gap_s / FADES_IN_S).max(0.0);
         for sum in [
@@ -148,12 +193,9 @@ impl Meter {
         self.met += spell.met;
     }
 
-    fn quality(&self) -> PathQuality {
-        let mut known = *self;
-        // A path that is bad is known to be so before it is good again.
-        if let (Some(spell), Some(latest)) = (self.spell.filter(|spell| !spell.is_common), self.latest) {
-            known.close(&spell, latest);
-        }
+    /// How the path behaves, as far as is known; see [`PathQuality::ASSUMED`] for what is not.
+    pub fn quality(&self) -> PathQuality {
+        let known = self;
         let assumed = PathQuality::ASSUMED;
         let (length, wait) = (assumed.spell.as_secs_f64(), assumed.wait.as_secs_f64());
         let bad_s = ASSUMED_S * assumed.share;
@@ -194,14 +236,14 @@ mod tests {
             let took = if failed { S(10) } else { Micros::ZERO };
             paths.observe(&region(&format!("r{number}")), at(second), at(second).after(took), failed);
         }
-        paths.quality().map(|(region, quality)| (region.clone(), quality)).collect()
+        paths.sums().map(|(region, sums)| (region.clone(), sums.quality())).collect()
     }
 
     #[test]
     fn what_is_unknown_is_as_assumed() {
         let mut paths = Paths::new(S(60));
         paths.observe(&region("r"), at(0), at(0), false);
-        let quality = paths.quality().next().unwrap().1;
+        let quality = paths.sums().next().unwrap().1.quality();
         assert!((quality.share - 0.001).abs() < 1e-9 && quality.spell == S(20) && quality.wait == S(5));
     }
 

@@ -31,6 +31,9 @@ pub struct Policy {
     /// *related*, and count once where an agent is compared with the others. Default empty, which is a target like
     /// any other.
     pub target: String,
+    /// What was found fitting for the monitor's paths as they were measured; none: the usual numbers apply. What the
+    /// operator set outweighs it.
+    pub calibrated: Option<Calibrated>,
     /// The revision of the assignments that brought the monitor's present form. Votes of agents that work under an
     /// older one do not count.
     pub revision: u64,
@@ -62,6 +65,22 @@ pub enum Sensitivity {
     Balanced,
     /// Twice the spans of `Balanced`.
     Strict,
+}
+
+/// The numbers that fit the paths of a monitor, as [`crate::Calibration`] found them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calibrated {
+    /// How long the evidence must span for the fast rule.
+    pub span: Micros,
+    /// Whether enough regions must fail *together* for that span: counted from when the last of them began to fail, in
+    /// place of the first.
+    pub together: bool,
+    /// How long more than half must fail together for rule 4.
+    pub majority_span: Micros,
+    /// With so many voters or more; with fewer the usual spans apply where they are longer.
+    pub voters: u16,
+    /// Regions whose paths fail by themselves so often that their votes do more harm than good: they abstain.
+    pub noisy: BTreeSet<Region>,
 }
 
 /// Why a policy makes no sense.
@@ -148,6 +167,7 @@ impl Policy {
             domains: DOMAIN_LABELS.map(str::to_owned).into(),
             min_domains: MIN_DOMAINS,
             target: String::new(),
+            calibrated: None,
             revision: 0,
         }
     }
@@ -196,6 +216,16 @@ impl Policy {
 
     /// How long the evidence must span for the fast rule (rule 3), and for the single region's (rule 5).
     pub fn span_needed(&self, eligible: u16) -> Micros {
+        let usual = self.usual_span(eligible);
+        match self.calibrated() {
+            Some(calibrated) if eligible >= calibrated.voters => calibrated.span,
+            Some(calibrated) => calibrated.span.max(usual),
+            None => usual,
+        }
+    }
+
+    /// The same without regard to what was measured.
+    pub fn usual_span(&self, eligible: u16) -> Micros {
         let balanced = match eligible {
             0..=2 => SPAN_OF_FEWER,
             3..=4 => SPAN_OF_THREE,
@@ -204,13 +234,67 @@ impl Policy {
         match (self.confirm_for, self.sensitivity) {
             (Some(span), _) => span,
             (None, Sensitivity::Fast) => Micros::ZERO,
-            (None, Sensitivity::Balanced) => balanced,
-            (None, Sensitivity::Strict) => balanced * 2,
+            (None, Sensitivity::Balanced | Sensitivity::Strict) => self.doubled_if_strict(balanced),
         }
+    }
+
+    /// The shortest span that may be found fitting, however good the paths are: no measurement of paths tells of a server
+    /// that restarts for a few seconds.
+    pub(crate) fn least_span(&self) -> Micros {
+        self.doubled_if_strict(SPAN_OF_FIVE)
+    }
+
+    /// Whether the numbers of the rules may follow what is measured of the paths: nothing else was asked for, and more
+    /// than one region votes.
+    pub fn may_calibrate(&self) -> bool {
+        self.confirm_for.is_none() && self.sensitivity != Sensitivity::Fast && !self.is_single()
+    }
+
+    /// Whether the evidence of the fast rule starts when enough regions fail, and not when the first does.
+    pub fn counts_together(&self) -> bool {
+        self.calibrated().is_some_and(|calibrated| calibrated.together)
+    }
+
+    /// Whether a region abstains because its path is noisy.
+    pub fn is_noisy(&self, region: &Region) -> bool {
+        self.calibrated().is_some_and(|calibrated| calibrated.noisy.contains(region))
+    }
+
+    /// Regions that may vote: all that are configured, less the noisy ones.
+    pub fn voters(&self) -> u16 {
+        u16::try_from(self.voting().count()).unwrap_or(u16::MAX)
+    }
+
+    /// Those regions.
+    pub fn voting(&self) -> impl Iterator<Item = &Region> {
+        self.regions.iter().filter(|region| !self.is_noisy(region))
+    }
+
+    /// What was measured, where it applies. It never takes the word from so many that no majority of the configured
+    /// regions is left.
+    fn calibrated(&self) -> Option<&Calibrated> {
+        let calibrated = self.calibrated.as_ref().filter(|_| self.may_calibrate())?;
+        (calibrated.noisy.len() <= self.noisy_max()).then_some(calibrated)
+    }
+
+    /// How many regions may abstain because their paths are noisy: a majority of those configured is left, and two.
+    pub(crate) fn noisy_max(&self) -> usize {
+        let regions = self.regions.len();
+        regions - (regions / 2 + 1).max(2).min(regions)
     }
 
     /// How long more than half must fail without a break (rule 4).
     pub fn majority_span_needed(&self, eligible: u16) -> Micros {
+        let usual = self.usual_majority_span(eligible);
+        match self.calibrated() {
+            Some(calibrated) if eligible >= calibrated.voters => calibrated.majority_span,
+            Some(calibrated) => calibrated.majority_span.max(usual),
+            None => usual,
+        }
+    }
+
+    /// The same without regard to what was measured.
+    pub(crate) fn usual_majority_span(&self, eligible: u16) -> Micros {
         self.doubled_if_strict(if eligible >= 5 { MAJORITY_OF_FIVE } else { MAJORITY_OF_FEWER })
     }
 
@@ -242,9 +326,11 @@ impl Policy {
 
     /// The fast rule in words, as it applies when every configured region has a vote: `4 of 5 regions for 11s`.
     pub fn describe(&self) -> String {
-        let regions = u16::try_from(self.regions.len()).unwrap_or(u16::MAX);
+        let regions = self.voters();
         let span = self.span_needed(regions);
-        let times = if span == Micros::ZERO { ", at once".to_owned() } else { format!(" for {span}") };
+        let together = if self.counts_together() { " together" } else { "" };
+        let times =
+            if span == Micros::ZERO { ", at once".to_owned() } else { format!("{together} for {span}") };
         if self.is_single() {
             return format!("1 region, {SINGLE_REGION_ATTEMPTS} attempts{times}");
         }

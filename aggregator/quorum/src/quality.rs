@@ -20,7 +20,8 @@
 //!   region's name.
 //! - Only checks that passed, fresh and by schedule count. What failed is the verdict's matter; what came late is history; and
 //!   confirmations are made when something is wrong, so that they would weigh bad minutes more than good ones.
-//! - What an agent measures that doubts itself is its own slowness: the caller leaves it out.
+//! - What an agent measures that doubts itself is its own slowness, and an outlier's word counts for nothing: the caller leaves
+//!   both out, here and below.
 //! - The heartbeats of canaries are not mixed in. They run on a connection that stands, on a server process that was
 //!   chosen long ago; they are shown beside.
 //! - A check that makes several round trips tells the quickest, the middle and the slowest: [`Trips`] says how they count.
@@ -317,6 +318,12 @@ impl Quality {
     /// What goes on with a monitor, and since when.
     pub fn degraded(&self, monitor: &MonitorId) -> impl Iterator<Item = (Kind, Moment)> {
         self.monitors.get(monitor).into_iter().flat_map(Watch::spells)
+    }
+
+    /// When something that goes on with a monitor was last seen: not at all since a start from which it is only remembered,
+    /// or while nothing is judged because it is down.
+    pub fn last_seen(&self, monitor: &MonitorId, kind: Kind) -> Option<Moment> {
+        self.monitors.get(monitor)?.last_seen(kind)
     }
 
     /// What of a monitor must survive a start.

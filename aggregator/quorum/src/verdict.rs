@@ -32,6 +32,8 @@ pub enum Abstention {
     Tied,
     /// Its agent contradicts the other regions on most of what it watches.
     Outlier,
+    /// The path from there fails by itself so often that its vote would do more harm than good.
+    Noisy,
 }
 
 /// What the quorum says of one monitor.
@@ -89,6 +91,7 @@ impl Abstention {
             Self::AgentsOwnFault => "agents_own_fault",
             Self::Tied => "tied",
             Self::Outlier => "outlier",
+            Self::Noisy => "noisy",
         }
     }
 }

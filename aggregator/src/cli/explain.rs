@@ -101,7 +101,7 @@ fn read(explanation: Value) -> Result<Explanation, CliError> {
 }
 
 /// Headline, drawing, sentences; long ones are broken at spaces.
-fn text(explanation: &Explanation, paper: Paper) -> String {
+pub(crate) fn text(explanation: &Explanation, paper: Paper) -> String {
     let bold = anstyle::Style::new().bold();
     let mut text = format!("{bold}{}{bold:#}\n", explanation.headline);
     if let Some(timeline) = &explanation.timeline {

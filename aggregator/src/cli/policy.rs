@@ -9,14 +9,14 @@ use std::{
 
 use clap::Args;
 use quorate_proto::{Micros, MonitorId, Region, WallMicros};
-use quorate_quorum::{Forecast, Moment, PageTime, PathQuality, Paths, Policy};
+use quorate_quorum::{Calibration, Forecast, Moment, PageTime, PathQuality, Policy};
 use serde_json::{Value, json};
 
 use super::{
     CliError, print, serve,
     what_if::{self, Set},
 };
-use crate::{clock, config::Config, store::past::Past};
+use crate::{clock, config::Config, decide, store::past::Past};
 
 /// How far back paths are measured without being said.
 const SINCE: &str = "14d";
@@ -54,6 +54,8 @@ pub(super) struct Arguments {
 struct Entry {
     monitor: MonitorId,
     policy: Policy,
+    /// With the numbers that fit the paths, where they are known well enough and the configuration lets them.
+    calibrated: Option<Policy>,
     changed: Option<Policy>,
     /// Measured paths; empty where none were.
     paths: BTreeMap<Region, PathQuality>,
@@ -98,26 +100,35 @@ fn entries(
     since: WallMicros,
 ) -> Result<Vec<Entry>, CliError> {
     let entry = |monitor: &crate::config::Monitor| {
-        let policy = what_if::configured(monitor);
+        let policy = decide::policy(monitor, 0);
         let id = monitor.spec.id.clone();
         let changed = match sets {
             [] => None,
             sets => Some(what_if::changed(id.as_str(), &policy, sets)?),
         };
-        let paths = past.map_or(Ok(BTreeMap::new()), |past| measured(past, &id, &policy, since))?;
-        Ok(Entry { monitor: id, policy, changed, paths })
+        let mut calibration = Calibration::new(&policy);
+        if let Some(past) = past {
+            measure(&mut calibration, past, &id, &policy, since)?;
+        }
+        let fitting = calibration.review(&policy, Moment::default()).and_then(|change| change.calibrated);
+        let calibrated = fitting
+            .filter(|_| monitor.calibrate)
+            .map(|fitting| Policy { calibrated: Some(fitting), ..policy.clone() });
+        let paths =
+            calibration.paths().sums().map(|(region, sums)| (region.clone(), sums.quality())).collect();
+        Ok(Entry { monitor: id, policy, calibrated, changed, paths })
     };
     config.monitors.iter().map(entry).collect()
 }
 
-/// The paths of a monitor, from what is stored of its checks.
-fn measured(
+/// Measures the paths of a monitor by what is stored of its checks.
+fn measure(
+    calibration: &mut Calibration,
     past: &Past,
     monitor: &MonitorId,
     policy: &Policy,
     since: WallMicros,
-) -> Result<BTreeMap<Region, PathQuality>, CliError> {
-    let mut paths = Paths::new(policy.stale_after());
+) -> Result<(), CliError> {
     for check in past.checks(monitor, since)? {
         let ended = Moment(u64::try_from(check.ended.0).unwrap_or(0));
         let failed = match check.finding {
@@ -126,17 +137,16 @@ fn measured(
             quorate_quorum::Finding::AgentsOwnFault => continue,
         };
         if policy.regions.contains(&check.region) {
-            paths.observe(&check.region, ended.before(check.took), ended, failed);
+            calibration.observe((check.agent, &check.region), ended.before(check.took), ended, failed);
         }
     }
-    Ok(paths.quality().map(|(region, quality)| (region.clone(), quality)).collect())
+    Ok(())
 }
 
 impl Entry {
     /// What some rules come to on its paths.
     fn forecast(&self, policy: &Policy) -> Forecast {
-        let quality = |region| self.paths.get(region).copied().unwrap_or(PathQuality::ASSUMED);
-        Forecast::of(policy, &policy.regions.iter().map(quality).collect::<Vec<_>>())
+        Forecast::of(policy, |region| self.paths.get(region).copied().unwrap_or(PathQuality::ASSUMED))
     }
 
     fn json(&self) -> Value {
@@ -151,6 +161,7 @@ impl Entry {
                 "false_pages_by_majority": forecast.by_majority,
                 "page_refused": time(forecast.refused),
                 "page_silent": time(forecast.silent),
+                "noisy": policy.regions.iter().filter(|region| policy.is_noisy(region)).collect::<Vec<_>>(),
             })
         };
         let path = |quality: &PathQuality| {
@@ -164,6 +175,7 @@ impl Entry {
         json!({
             "monitor": self.monitor,
             "present": of(&self.policy),
+            "calibrated": self.calibrated.as_ref().map(of),
             "set": self.changed.as_ref().map(of),
             "paths": self.paths.iter().map(|(region, quality)| (region.to_string(), path(quality))).collect::<BTreeMap<_, _>>(),
         })
@@ -212,6 +224,9 @@ fn block(entry: &Entry, sets: &[String]) -> String {
         );
     };
     line("as configured", &entry.policy);
+    if let Some(calibrated) = &entry.calibrated {
+        line("as the paths want", calibrated);
+    }
     if let Some(changed) = &entry.changed {
         line(&sets.join(" "), changed);
     }
@@ -221,9 +236,14 @@ fn block(entry: &Entry, sets: &[String]) -> String {
     for (region, quality) in &entry.paths {
         let _ = writeln!(
             text,
-            "  path from {region}: bad {:.3} % of the time, {:.0} s at a time",
+            "  path from {region}: bad {:.3} % of the time, {:.0} s at a time{}",
             quality.share * 100.0,
-            seconds(quality.spell)
+            seconds(quality.spell),
+            if entry.calibrated.as_ref().is_some_and(|policy| policy.is_noisy(region)) {
+                "; noisy, abstains"
+            } else {
+                ""
+            },
         );
     }
     text
@@ -255,6 +275,7 @@ mod tests {
         let entry = |monitor: &str| Entry {
             monitor: monitor.parse().unwrap(),
             policy: policy.clone(),
+            calibrated: None,
             changed: Some(changed.clone()),
             paths: BTreeMap::new(),
         };

@@ -16,7 +16,7 @@ use super::{
     what_if::{self, Set, WhatIfError},
 };
 use crate::{
-    clock,
+    clock, decide,
     model::rfc3339,
     replay::{Page, Replayed, replay},
     store::past::Past,
@@ -133,7 +133,7 @@ impl Report {
         sets: &[Set],
     ) -> Result<(), CliError> {
         let id = &monitor.spec.id;
-        let rules = what_if::configured(monitor);
+        let rules = decide::policy(monitor, 0);
         let (checks, canaries) = (past.checks(id, since)?, past.canaries(id, since)?);
         let present = replay(id, &rules, &checks, &canaries);
         let set = match sets {

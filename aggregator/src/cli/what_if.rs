@@ -4,7 +4,7 @@
 use quorate_proto::{Micros, limits};
 use quorate_quorum::{Policy, PolicyError, Quorum, Sensitivity};
 
-use crate::config::{self, nearest, spans};
+use crate::config::{nearest, spans};
 
 /// The keys that may be set, with what is wanted of each.
 const KEYS: [(&str, &str); 6] = [
@@ -124,20 +124,9 @@ fn sensitivity(value: &str) -> Option<Sensitivity> {
     }
 }
 
-/// The rules of a monitor as configured.
-pub(super) fn configured(monitor: &config::Monitor) -> Policy {
-    Policy {
-        quorum: monitor.quorum,
-        confirm_for: monitor.confirm_for,
-        sensitivity: monitor.sensitivity,
-        restart_budget: monitor.restart_budget,
-        ..Policy::new(monitor.regions.iter().cloned().collect(), monitor.spec.interval, monitor.spec.timeout)
-    }
-}
-
-/// The same with what is set.
+/// A monitor's rules with what is set. What was measured under its own does not apply to others.
 pub(super) fn changed(monitor: &str, policy: &Policy, sets: &[Set]) -> Result<Policy, WhatIfError> {
-    let mut policy = policy.clone();
+    let mut policy = Policy { calibrated: None, ..policy.clone() };
     let mut says_timeout = false;
     for set in sets {
         match *set {

@@ -13,6 +13,7 @@ use super::{
     document::{Item, Section},
     spans::span,
 };
+use crate::model::registered_domain;
 
 /// An agent that is cut off is in doubt within this, and sooner where a check of it fails.
 const EVERY: Micros = Micros::from_secs(15);
@@ -86,8 +87,7 @@ fn target(item: &Item<'_>) -> Option<(String, Url)> {
     Some((text, url?))
 }
 
-/// What may fail together, as far as a name or address shows it: the same registered domain (roughly: the last two labels),
-/// the same /16 or /32.
+/// What may fail together, as far as a name or address shows it: the same registered domain, the same /16 or /32.
 fn network(host: Host<&str>) -> String {
     let of_address = |address: IpAddr| match address {
         IpAddr::V4(address) => {
@@ -101,16 +101,10 @@ fn network(host: Host<&str>) -> String {
     };
     match host {
         // The host of a URL whose scheme is not a web's is not looked into by its parser.
-        Host::Domain(name) => name.parse().map_or_else(|_| last_labels(name), of_address),
+        Host::Domain(name) => name.parse().map_or_else(|_| registered_domain(name), of_address),
         Host::Ipv4(address) => of_address(address.into()),
         Host::Ipv6(address) => of_address(address.into()),
     }
-}
-
-fn last_labels(name: &str) -> String {
-    let mut labels: Vec<_> = name.trim_end_matches('.').rsplit('.').take(2).collect();
-    labels.reverse();
-    labels.join(".").to_ascii_lowercase()
 }
 
 fn name(item: &Item<'_>) -> Option<String> {

@@ -49,6 +49,7 @@ pub(super) struct Defaults {
     quorum: Quorum,
     confirm_for: Option<Micros>,
     sensitivity: Sensitivity,
+    calibrate: bool,
     latency: Option<LatencySla>,
     domains: Domains,
 }
@@ -61,6 +62,7 @@ pub(super) fn defaults(root: &Section<'_>) -> Defaults {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        calibrate: true,
         latency: None,
         domains: Domains::default(),
     };
@@ -162,6 +164,7 @@ fn monitor(
         quorum: rules.quorum,
         confirm_for: rules.confirm_for,
         sensitivity: rules.sensitivity,
+        calibrate: rules.calibrate,
         domains: rules.domains,
         restart_budget,
         certificate_warning,
@@ -211,6 +214,7 @@ fn rules(section: &Section<'_>, base: &Defaults) -> Defaults {
             .get("sensitivity")
             .and_then(|item| sensitivity(&item))
             .unwrap_or(base.sensitivity),
+        calibrate: section.get("calibrate").and_then(|item| item.boolean()).unwrap_or(base.calibrate),
         latency: latency(section, base.latency),
         domains: domains(section, &base.domains),
     }

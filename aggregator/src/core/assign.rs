@@ -171,6 +171,7 @@ impl Core {
             self.restored.remove(monitor);
             self.remembered.said.remove(monitor);
             self.remembered.tls.remove(monitor);
+            self.remembered.calibration.remove(monitor);
             self.turn(monitor, None, now.wall, now);
             self.ledger.change(Change::MonitorGone { monitor: monitor.clone() }, now.moment);
         }
@@ -200,9 +201,11 @@ impl Core {
     fn take_up_monitors(&mut self, now: Now) {
         for monitor in Arc::clone(&self.config).monitors.iter().cloned() {
             let id = monitor.spec.id.clone();
-            let policy = self.policy(&monitor);
+            let revision = self.assignments.forms.get(&id).map_or(0, |form| form.revision);
+            let policy = decide::policy(&monitor, revision);
             let before = self.monitors.get(&id).map(|before| before.policy.revision);
             let reformed = before.is_some_and(|before| before != policy.revision);
+            let policy = self.calibrated(&monitor, policy, reformed);
             let parents = monitor.depends_on.iter().cloned().collect();
             let watch = PagingEvent::Watch { monitor: id.clone(), policy: Box::new(policy.clone()), parents };
             self.page(watch, now);
@@ -241,25 +244,8 @@ impl Core {
         let standing = |stored| Standing { tls: Some(TlsStanding::restored(stored)), ..Standing::default() };
         let standings = tls.into_iter().map(|(region, stored)| (region, standing(stored))).collect();
         let quality = QualityKept::default();
-        Watched { monitor, policy, sightings: BTreeMap::new(), standings, said, quality }
-    }
-
-    fn policy(&self, monitor: &Monitor) -> Policy {
-        Policy {
-            quorum: monitor.quorum,
-            confirm_for: monitor.confirm_for,
-            sensitivity: monitor.sensitivity,
-            restart_budget: monitor.restart_budget,
-            domains: monitor.domains.labels.clone(),
-            min_domains: monitor.domains.min,
-            target: decide::target(&monitor.spec.url),
-            revision: self.assignments.forms.get(&monitor.spec.id).map_or(0, |form| form.revision),
-            ..Policy::new(
-                monitor.regions.iter().cloned().collect(),
-                monitor.spec.interval,
-                monitor.spec.timeout,
-            )
-        }
+        let calibration = self.remembered_calibration(id, &policy);
+        Watched { monitor, policy, sightings: BTreeMap::new(), standings, said, quality, calibration }
     }
 
     /// What agents of a region watch.

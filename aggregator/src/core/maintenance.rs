@@ -2,7 +2,7 @@
 //!
 //! While a monitor is maintained it is checked and decided on as ever; only its pages are held. Its incident is recorded
 //! and says so. When the last maintenance of a monitor ends and its verdict still is not up, what was held is told then:
-//! here, in one place ([`Core::release`]).
+//! here, in one place ([`Core::release`]). So is that it is degraded, once that is seen again ([`Core::release_quality`]).
 //!
 //! Maintenance is planned by the clock on the wall, so that is what it goes by. It decides nothing: a wall clock that is
 //! wrong tells people at a wrong time, and makes no verdict.
@@ -53,6 +53,9 @@ pub(super) struct MaintenanceDesk {
     look_at: WallMicros,
     /// Occurrences up to here are among the known.
     recorded_until: Option<WallMicros>,
+    /// Monitors of which something was not told because they were degraded in a maintenance, each with the moment since when
+    /// they are free of any; none where they are not.
+    degraded: BTreeMap<MonitorId, Option<Moment>>,
     /// After a start or a standstill verdicts are old: nothing is released before regions have had their say.
     pub(super) settling_since: Option<Moment>,
 }
@@ -76,6 +79,26 @@ impl MaintenanceDesk {
     pub(super) fn covers(&self, monitor: &MonitorId, at: WallMicros) -> bool {
         // Most of the time there is none, and this is asked for every check.
         self.known.values().any(|one| one.is_on(at) && one.concerns(monitor))
+    }
+
+    /// What is degraded in a maintenance is told when that is over.
+    pub(super) fn hold_degraded(&mut self, monitor: &MonitorId) {
+        self.degraded.insert(monitor.clone(), None);
+    }
+
+    /// The monitors so held that are in no maintenance, and since when.
+    pub(super) fn degraded_and_free(&mut self, at: Moment) -> Vec<(MonitorId, Moment)> {
+        let mut free = Vec::new();
+        for (monitor, since) in &mut self.degraded {
+            *since = if self.on.contains_key(monitor) { None } else { since.or(Some(at)) };
+            free.extend(since.map(|since| (monitor.clone(), since)));
+        }
+        free
+    }
+
+    /// It was told, or there is nothing to tell any more.
+    pub(super) fn let_go_of_degraded(&mut self, monitor: &MonitorId) {
+        self.degraded.remove(monitor);
     }
 
     /// All of it, the earliest first.
@@ -170,6 +193,7 @@ impl Core {
             }
         }
         self.release(now);
+        self.release_quality(now);
     }
 
     /// Tells what was held for a maintenance that is over.

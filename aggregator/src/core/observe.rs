@@ -144,6 +144,8 @@ impl Core {
             revision,
             source,
         };
+        // Measured first: a failure that makes a page belongs to the server, and is dropped when the verdict is known.
+        self.measure(&observation, now);
         self.feed(Event::Observed(observation), now);
     }
 }

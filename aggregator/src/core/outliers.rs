@@ -70,7 +70,7 @@ impl Core {
 
     /// How an agent contradicts the others, where it does.
     pub(super) fn outlier_view(&self, agent: &AgentKey, now: Now) -> Option<OutlierView> {
-        let outlier = self.engine.outliers().find(|outlier| outlier.agent == *agent)?;
+        let outlier = self.engine.outlier(agent)?;
         Some(OutlierView {
             contradiction: outlier.contradiction,
             since: now.wall_of(outlier.since),

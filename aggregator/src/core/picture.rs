@@ -106,6 +106,7 @@ impl Core {
         let monitors = self.config.monitors.iter();
         let mut counts = self.counts.clone();
         counts.deliveries_pending = self.outbox.counts();
+        counts.confirmation_rounds_denied = self.engine.rounds_denied();
         let mut agents =
             self.enrolment.active().map(|record| self.agent_view(record, now)).collect::<Vec<_>>();
         agents.sort_by(|a, b| a.name.cmp(&b.name));
@@ -188,6 +189,7 @@ impl Core {
             degraded: degraded(watched, state.as_ref().and_then(|state| state.verdict)),
             round_trips: figures.as_ref().map(|figures| figures.merged),
             latency: monitor.latency,
+            calibration: self.calibration_view(&monitor.spec.id),
         }
     }
 

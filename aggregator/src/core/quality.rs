@@ -30,6 +30,9 @@ impl Core {
         }
         if let Some(kept) = self.remembered.quality.remove(&id) {
             let memory = memory(&kept, now.moment);
+            if !kept.held.is_empty() {
+                self.maintenance.hold_degraded(&id);
+            }
             if let Some(watched) = self.monitors.get_mut(&id) {
                 watched.quality = kept;
             }
@@ -48,10 +51,10 @@ impl Core {
         }
     }
 
-    /// What a fresh check tells of how well the monitor works. An agent that doubts itself measures itself.
+    /// What a fresh check tells of how well the monitor works.
     pub(super) fn judge_check(&mut self, witness: &Witness, result: &CheckResult, ended: Moment, now: Now) {
         let counts = result.outcome == Outcome::Passed && result.kind == CheckKind::Scheduled;
-        if !counts || self.doubts_itself(&witness.agent) {
+        if !counts || self.is_distrusted(&witness.agent) {
             return;
         }
         let Some(trips) = Trips::of(&result.timings) else { return };
@@ -71,7 +74,7 @@ impl Core {
             }
             CanaryEvent::Ended { .. } | CanaryEvent::NotOpened { .. } | CanaryEvent::Left { .. } => return,
         };
-        if self.doubts_itself(&witness.agent) {
+        if self.is_distrusted(&witness.agent) {
             return;
         }
         let (monitor, region) = (witness.monitor.clone(), witness.region.clone());
@@ -81,6 +84,10 @@ impl Core {
     /// What a certificate tells of it.
     pub(super) fn judge_certificate(&mut self, witness: &Witness, facts: &TlsFacts, now: Now) {
         let Some(not_after) = facts.not_after else { return };
+        // What certificate an agent is shown does not depend on how well it is; an outlier may say anything.
+        if self.engine.outlier(&witness.agent).is_some() {
+            return;
+        }
         let (monitor, region) = (witness.monitor.clone(), witness.region.clone());
         self.judge(Event::Certificate { monitor, region, left: not_after.since(now.wall) }, now);
     }
@@ -107,11 +114,11 @@ impl Core {
         }
     }
 
-    fn doubts_itself(&self, agent: &AgentKey) -> bool {
-        self.agents
-            .get(agent)
-            .and_then(|agent| agent.health.as_ref())
-            .is_some_and(|health| health.gravest_doubt().is_some())
+    /// Whether an agent has no vote because of itself: one that doubts itself measures itself, and one that contradicts the
+    /// others may say anything.
+    pub(super) fn is_distrusted(&self, agent: &AgentKey) -> bool {
+        let health = self.agents.get(agent).and_then(|agent| agent.health.as_ref());
+        health.is_some_and(|health| health.gravest_doubt().is_some()) || self.engine.outlier(agent).is_some()
     }
 
     fn degraded(&mut self, monitor: &MonitorId, reason: &Reason, now: Now) {
@@ -120,8 +127,12 @@ impl Core {
         let Some(watched) = self.monitors.get_mut(monitor) else { return };
         tracing::info!(%monitor, kind = reason.kind, summary = reason.summary, "degraded");
         let news = events::degraded(&reason);
-        // While it is maintained it is written down and told to nobody.
+        // While it is maintained it is written down, and told at the end if it is still seen then.
         let is_maintained = self.maintenance.of(monitor).is_some();
+        if is_maintained {
+            watched.quality.held.insert(reason.kind.clone());
+            self.maintenance.hold_degraded(monitor);
+        }
         let announcement = quality::began(
             &mut watched.quality,
             &watched.monitor,
@@ -140,6 +151,7 @@ impl Core {
         let seen = self.quality.figures(monitor);
         let Some(watched) = self.monitors.get_mut(monitor) else { return };
         tracing::info!(%monitor, kind = kind.name(), withdrawn, "not degraded by this any more");
+        watched.quality.held.remove(kind.name());
         let Some(degradation) = &mut watched.quality.degradation else { return };
         if let Some(reason) = degradation.going_mut(kind) {
             reason.ended_at = Some(now.wall);
@@ -155,6 +167,30 @@ impl Core {
         let Some((degradation, announcement)) = recovered else { return };
         let _ = self.write_event(monitor, events::recovered(&degradation), now);
         announcement.into_iter().for_each(|announcement| self.announce(announcement, now));
+    }
+
+    /// Tells what began in a maintenance that is over, where it was seen since: not what the maintenance itself left behind, nor
+    /// what is only remembered.
+    pub(super) fn release_quality(&mut self, now: Now) {
+        for (monitor, since) in self.maintenance.degraded_and_free(now.moment) {
+            let Some(watched) = self.monitors.get_mut(&monitor) else {
+                self.maintenance.let_go_of_degraded(&monitor);
+                continue;
+            };
+            let kinds = watched.quality.held.iter().filter_map(|kind| Kind::from_name(kind));
+            let mut seen = kinds.filter_map(|kind| self.quality.last_seen(&monitor, kind));
+            let is_over = watched.quality.held.is_empty();
+            if !is_over && !seen.any(|seen| seen > since) {
+                continue;
+            }
+            self.maintenance.let_go_of_degraded(&monitor);
+            let figures = self.quality.figures(&monitor);
+            let quality = &mut watched.quality;
+            let announcement =
+                quality::released(quality, &watched.monitor, &self.config.channels, figures.as_ref());
+            self.keep_quality(&monitor, now);
+            announcement.into_iter().for_each(|announcement| self.announce(announcement, now));
+        }
     }
 
     /// Writes down what must survive a start.

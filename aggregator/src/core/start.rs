@@ -124,7 +124,12 @@ impl Core {
                 .map(|open| (open.incident.monitor.id.clone(), open))
                 .collect(),
             restored: recovered.verdicts,
-            remembered: Remembered { said: recovered.said, tls: recovered.tls, quality: recovered.quality },
+            remembered: Remembered {
+                said: recovered.said,
+                tls: recovered.tls,
+                quality: recovered.quality,
+                calibration: recovered.calibration,
+            },
             maintenance: MaintenanceDesk::restored(recovered.maintenance, recovered.ran_until),
             outbox: Outbox {
                 next: recovered.delivery_next,

@@ -8,7 +8,7 @@ use std::{
 
 use quorate_proto::{AgentKey, AggregatorKey, Chains, Micros, MonitorId, Region, frame::Health};
 use quorate_quorum::{
-    Engine, Event, Moment, Paging, PagingEvent, Policy,
+    Calibration, Engine, Event, Moment, Paging, PagingEvent, Policy,
     quality::{self, Quality},
 };
 use tokio::sync::mpsc;
@@ -29,7 +29,7 @@ use crate::{
     config::{Config, Monitor},
     decide::Sighting,
     limits,
-    model::{ChannelId, Counts, Intake, Push, QualityKept, Said, Tracked},
+    model::{CalibrationKept, ChannelId, Counts, Intake, Push, QualityKept, Said, Tracked},
     store::{StoredTls, StoredVerdict},
 };
 
@@ -118,6 +118,7 @@ pub(super) struct Remembered {
     pub(super) said: BTreeMap<MonitorId, Said>,
     pub(super) tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
     pub(super) quality: BTreeMap<MonitorId, QualityKept>,
+    pub(super) calibration: BTreeMap<MonitorId, CalibrationKept>,
 }
 
 /// A monitor that is watched.
@@ -133,6 +134,8 @@ pub(super) struct Watched {
     pub(super) said: Said,
     /// Why it is degraded, who was told, and what is usual for it.
     pub(super) quality: QualityKept,
+    /// How its paths behave by themselves, and the numbers that fit them.
+    pub(super) calibration: Calibration,
 }
 
 /// The latest check of one agent.

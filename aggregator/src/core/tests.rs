@@ -3,10 +3,12 @@
 mod alerts;
 mod assign;
 mod bench;
+mod calibration;
 mod canaries;
 mod doubts;
 mod enrol;
 mod evidence;
+mod explained;
 mod maintenance;
 mod outliers;
 mod paging;

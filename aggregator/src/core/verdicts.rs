@@ -70,6 +70,7 @@ impl Core {
             return;
         }
         if let Some(decision) = self.decision(watched, change, now) {
+            self.keep_evidence(change, &decision, now);
             self.decided(change.to.name(), decision, now);
         }
         self.canvas.touch(&change.monitor);

@@ -71,6 +71,29 @@ pub fn began(
         let oldest = degradation.reasons.iter().position(|reason| reason.ended_at.is_some());
         degradation.reasons.remove(oldest.unwrap_or(0));
     }
+    tell(kept, monitor, channels, seen)
+}
+
+/// What began in a maintenance goes on after it: who hears of it, with all that goes on.
+pub fn released(
+    kept: &mut QualityKept,
+    monitor: &Monitor,
+    channels: &[Channel],
+    seen: Option<&Figures>,
+) -> Option<Announcement> {
+    if std::mem::take(&mut kept.held).is_empty() {
+        return None;
+    }
+    tell(kept, monitor, channels, seen)
+}
+
+fn tell(
+    kept: &mut QualityKept,
+    monitor: &Monitor,
+    channels: &[Channel],
+    seen: Option<&Figures>,
+) -> Option<Announcement> {
+    let degradation = kept.degradation.as_mut()?;
     degradation.round_trips = seen.map(Into::into);
     let wants = |channel: &&Channel| channel.degraded && monitor.channels.contains(&channel.id);
     let channels: Vec<ChannelId> = channels.iter().filter(wants).map(|channel| channel.id.clone()).collect();
@@ -87,6 +110,7 @@ pub fn recovered(
     let mut degradation = kept.degradation.take()?;
     degradation.recovered_at = Some(at);
     degradation.round_trips = seen.map(Into::into);
+    kept.held.clear();
     let told = std::mem::take(&mut kept.told).into_iter().collect();
     let announcement = announcement(AlertEvent::Recovered(Box::new(degradation.clone())), told);
     Some((degradation, announcement))

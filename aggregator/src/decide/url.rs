@@ -1,5 +1,7 @@
 //! URLs as people may see them.
 
+use crate::model::registered_domain;
+
 /// A URL without user information, and with its query only hinted at: both may be secrets. What is no URL is not shown
 /// at all.
 pub fn shown_url(url: &str) -> String {
@@ -16,17 +18,11 @@ pub fn shown_url(url: &str) -> String {
     }
 }
 
-/// What a monitor's failing may have in common with that of others: the registrable domain of its host, taken as the last
-/// two labels of the name; an address as it is. `example.co.uk` and all its neighbours are thus taken for related, which
-/// makes the engine the more careful.
+/// What a monitor's failing may have in common with that of others: the registered domain of its host; an address as it is.
 pub fn target(url: &str) -> String {
     let Ok(parsed) = url::Url::parse(url) else { return String::new() };
     match parsed.host() {
-        Some(url::Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            let start = name.rmatch_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1);
-            name.get(start..).unwrap_or(name).to_owned()
-        }
+        Some(url::Host::Domain(name)) => registered_domain(name),
         Some(address @ (url::Host::Ipv4(_) | url::Host::Ipv6(_))) => address.to_string(),
         None => String::new(),
     }
@@ -42,6 +38,7 @@ mod tests {
             ("wss://chat.eu.example.org/socket", "example.org"),
             ("wss://example.org:8443", "example.org"),
             ("wss://a.example.org./", "example.org"),
+            ("wss://chat.example.co.uk/", "example.co.uk"),
             ("ws://localhost:9001/", "localhost"),
             ("ws://192.0.2.7:9001/", "192.0.2.7"),
             ("ws://[2001:db8::1]/", "[2001:db8::1]"),

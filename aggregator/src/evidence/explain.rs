@@ -4,6 +4,7 @@
 //! One decision is explained: the first of the worst verdict, for that is what people were paged about. The others
 //! are told in a line each.
 
+mod domains;
 mod sentences;
 mod timeline;
 
@@ -74,6 +75,7 @@ pub fn explain(dossier: &Dossier) -> Explanation {
             ],
         }),
     }
+    sections.push(domains::why_not_down(dossier));
     sections.push(sentences::what_followed(dossier, main));
     sections.retain(|section| !section.lines.is_empty());
     Explanation {

@@ -83,6 +83,9 @@ pub struct QualityKept {
     pub degradation: Option<Degradation>,
     /// The channels that were told.
     pub told: BTreeSet<ChannelId>,
+    /// The reasons that began in a maintenance and go on untold.
+    #[serde(default)]
+    pub held: BTreeSet<String>,
     /// What is usual for the canary of each region.
     pub usual: BTreeMap<Region, UsualKept>,
 }

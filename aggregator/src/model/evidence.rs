@@ -67,7 +67,7 @@ pub struct DecisionRecord {
     pub wall_offset_us: i64,
     /// The verdict before; none for the first.
     pub from: Option<String>,
-    /// The verdict.
+    /// The verdict; the same as before where down was withheld.
     pub to: String,
     /// The rule that applied, with its numbers.
     pub rule: RuleRecord,
@@ -118,8 +118,27 @@ pub struct PolicyRecord {
     pub domains: BTreeSet<String>,
     /// How many domains of each must fail, where so many are there.
     pub min_domains: u16,
+    /// What was found fitting for the paths as they were measured, where that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<CalibratedRecord>,
     /// The revision of the assignments that brought the monitor's form.
     pub revision: u64,
+}
+
+/// The numbers that fit the paths of a monitor as they were measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibratedRecord {
+    /// How long the evidence must span for the fast rule.
+    pub span_us: u64,
+    /// Whether enough regions must fail together for that span.
+    pub together: bool,
+    /// How long more than half must fail together.
+    pub majority_span_us: u64,
+    /// With so many voters or more.
+    pub voters: u16,
+    /// Regions that abstain because their paths are noisy.
+    pub noisy: BTreeSet<Region>,
 }
 
 /// What the rules look at beside votes.
@@ -294,6 +313,11 @@ impl DecisionRecord {
         Verdict::from_name(name).map(Some).ok_or(name)
     }
 
+    /// Whether it changes no verdict, and says why what is partial is no more than that.
+    pub fn is_withheld(&self) -> bool {
+        self.from.as_ref() == Some(&self.to)
+    }
+
     /// A moment by the wall clock.
     pub fn wall(&self, us: u64) -> WallMicros {
         WallMicros(i64::try_from(us).unwrap_or(i64::MAX).saturating_add(self.wall_offset_us))
@@ -302,7 +326,7 @@ impl DecisionRecord {
     /// Whether the length of a ballot's run matters to the rules, and not its latest check alone.
     pub fn needs_run(&self, ballot: &BallotRecord) -> bool {
         let was_up = matches!(self.from.as_deref(), None | Some("up"));
-        let is_recovery = self.to == "up" || (self.to == "partial" && !was_up);
+        let is_recovery = self.to == "up" || (self.to == "partial" && !was_up && !self.is_withheld());
         ballot.discounted.is_none() && (ballot.finding == "failed" || is_recovery)
     }
 

@@ -36,6 +36,7 @@ pub(crate) fn monitor(id: &str, regions: &[&str]) -> Monitor {
         quorum: Quorum::Default,
         confirm_for: None,
         sensitivity: Sensitivity::Balanced,
+        calibrate: true,
         domains: Domains::default(),
         restart_budget: Micros::from_secs(30),
         depends_on: vec![],

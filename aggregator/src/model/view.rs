@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use quorate_proto::{AgentKey, AgentName, Micros, MonitorId, Region, WallMicros, outcome::TlsFacts};
 use quorate_quorum::{
-    Contradiction, Verdict, Vote,
+    Calibrated, Contradiction, PathSums, Verdict, Vote,
     quality::{LatencySla, Quantiles},
 };
 
@@ -66,6 +66,19 @@ pub struct MonitorView {
     pub round_trips: Option<Quantiles>,
     /// What is promised of them.
     pub latency: Option<LatencySla>,
+    /// How its paths were measured, and what follows from that.
+    pub calibration: Option<CalibrationView>,
+}
+
+/// How the paths of a monitor were measured, and what follows from that.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CalibrationView {
+    /// The numbers that were found fitting and apply; none: the usual ones do.
+    pub applies: Option<Calibrated>,
+    /// False pages in 1,000 years that are expected under what applies; none before the first review.
+    pub expected: Option<f64>,
+    /// What is known of each path.
+    pub paths: Vec<(Region, PathSums)>,
 }
 
 /// One region's standing on one monitor.
@@ -205,6 +218,8 @@ pub struct Counts {
     pub results_lost: BTreeMap<&'static str, u64>,
     /// Confirmations asked for.
     pub confirmations: u64,
+    /// Rounds of confirmations that were not asked for because the ration was spent: the scheduled checks served instead.
+    pub confirmation_rounds_denied: u64,
     /// Verdict changes, by the new verdict.
     pub verdict_changes: BTreeMap<&'static str, u64>,
     /// Events of monitors, by kind.

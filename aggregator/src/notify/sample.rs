@@ -1,7 +1,5 @@
 //! An incident and its alerts, and the golden files, for the tests of this stage.
 
-use std::path::Path;
-
 use quorate_proto::WallMicros;
 use serde_json::Value;
 
@@ -288,12 +286,7 @@ pub(super) fn webhook(id: &str, url: &str) -> Channel {
     channel(id, ChannelKind::Webhook { url: Secret::new(url), secrets })
 }
 
-/// Compares with a file of `golden/`; `QUORATE_BLESS=1` rewrites it.
+/// Compares with a file of `golden/`.
 pub(super) fn golden(name: &str, made: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/notify/golden").join(name);
-    if std::env::var_os("QUORATE_BLESS").is_some() {
-        std::fs::write(&path, format!("{made:#}\n")).unwrap();
-    }
-    let wanted: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!(*made, wanted, "{name}; QUORATE_BLESS=1 rewrites it:\n{made:#}");
+    crate::golden::check(&format!("notify/golden/{name}"), &format!("{made:#}\n"));
 }

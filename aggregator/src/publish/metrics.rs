@@ -292,6 +292,12 @@ fn counts(counts: &Counts) -> Vec<Family> {
             &counts.results_lost,
         ),
         plain("quorate_confirmations_total", "Confirmations asked of agents.", counts.confirmations),
+        plain(
+            "quorate_confirmation_rounds_denied_total",
+            "Rounds of confirmations not asked for because they were rationed; scheduled checks served instead, up to an \
+             interval later.",
+            counts.confirmation_rounds_denied,
+        ),
         by_name(
             Family::counter("quorate_verdict_changes_total", "Verdict changes, by the new verdict."),
             "verdict",

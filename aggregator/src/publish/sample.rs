@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quorate_proto::{Doubt, DoubtReport, Micros, Region, WallMicros, frame::Health, outcome::TlsFacts};
 use quorate_quorum::{
-    Abstention, Contradiction, Verdict, Vote,
+    Abstention, Calibrated, Contradiction, PathSums, Verdict, Vote,
     quality::{LatencySla, Quantiles},
 };
 
@@ -13,7 +13,8 @@ use crate::{
     model::{
         AgentView, CanaryView, Counts, DegradedReason, EventKind, Incident, IncidentCause, IncidentTimeline,
         MonitorEvent, MonitorReference, MonitorView, RegionEvidence, RegionView, Severity, Snapshot,
-        StorageState, view::OutlierView,
+        StorageState,
+        view::{CalibrationView, OutlierView},
     },
 };
 
@@ -171,7 +172,26 @@ fn monitor(id: &str, name: &str, verdict: Verdict, standings: [Standing<'_>; 5])
         degraded: Vec::new(),
         round_trips: (verdict == Verdict::Up).then(|| trips(50, 112.0)),
         latency: (verdict == Verdict::Up).then(|| LatencySla::of(Micros::from_millis(500))),
+        calibration: (verdict == Verdict::Up).then(calibration),
     })
+}
+
+/// One path of five is noisy.
+fn calibration() -> CalibrationView {
+    let sums = PathSums { observed_s: 864_000.0, ..PathSums::default() };
+    let bad =
+        PathSums { bad_s: 8_640.0, spells: 72.0, lasted_s: 8_640.0, lasted_squared: 1_036_800.0, ..sums };
+    CalibrationView {
+        applies: Some(Calibrated {
+            span: Micros::from_secs(11),
+            together: false,
+            majority_span: Micros::from_secs(300),
+            voters: 4,
+            noisy: ["ap-south".parse().unwrap()].into(),
+        }),
+        expected: Some(0.125),
+        paths: vec![("ap-south".parse().unwrap(), bad), ("eu-west".parse().unwrap(), sums)],
+    }
 }
 
 fn trips(count: u64, p50_ms: f64) -> Quantiles {
@@ -259,6 +279,7 @@ fn single(id: &str, name: &str) -> MonitorView {
         degraded: Vec::new(),
         round_trips: None,
         latency: None,
+        calibration: None,
     }
 }
 
@@ -398,6 +419,7 @@ fn counts() -> Counts {
         results_late: 7,
         results_lost: [("spool_full", 5)].into(),
         confirmations: 24,
+        confirmation_rounds_denied: 3,
         verdict_changes: [("down", 1), ("partial", 2)].into(),
         events: [("restarted", 2)].into(),
         alerts: [("incident.opened", 1)].into(),

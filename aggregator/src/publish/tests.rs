@@ -8,7 +8,7 @@ mod routes;
 mod server;
 mod uptime;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -129,13 +129,7 @@ impl Answer {
     }
 }
 
-/// Compares a text with the file of that name in `golden/`; `QUORATE_BLESS=1` writes the file instead.
+/// Compares a text with the file of that name in `golden/`.
 fn check_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/publish/golden").join(name);
-    if std::env::var_os("QUORATE_BLESS").is_some() {
-        std::fs::write(&path, text).unwrap();
-        return;
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(golden == text, "{name} differs; QUORATE_BLESS=1 rewrites it. Found:\n{text}");
+    crate::golden::check(&format!("publish/golden/{name}"), text);
 }

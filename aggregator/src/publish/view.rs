@@ -1,5 +1,6 @@
 //! Monitors and regions as JSON: the parts that the public document and the API share.
 
+mod calibration;
 mod canary;
 mod quality;
 
@@ -8,6 +9,7 @@ use quorate_quorum::Vote;
 use serde::Serialize;
 
 use self::{
+    calibration::CalibrationJson,
     canary::{CanaryJson, TlsJson},
     quality::RoundTripsJson,
 };
@@ -79,6 +81,8 @@ pub(super) struct FullMonitor<'a> {
     held_by: &'a [MonitorId],
     /// Whether it flaps, so that it is not paged for each time.
     flapping: bool,
+    /// How its paths were measured, and the numbers that were found fitting.
+    calibration: Option<CalibrationJson<'a>>,
     regions: Vec<FullRegion<'a>>,
 }
 
@@ -153,6 +157,7 @@ impl<'a> FullMonitor<'a> {
             round_trips: RoundTripsJson::of(monitor),
             held_by: &monitor.held_by,
             flapping: monitor.flapping,
+            calibration: monitor.calibration.as_ref().map(CalibrationJson::of),
             regions: monitor.regions.iter().map(FullRegion::of).collect(),
         }
     }

@@ -107,6 +107,7 @@ pub(super) fn abstention(reason: Abstention) -> Cow<'static, str> {
         Abstention::AgentsOwnFault => "its agent could not check",
         Abstention::Tied => "its agents contradict each other",
         Abstention::Outlier => "its agent contradicts the other regions on most of what it watches",
+        Abstention::Noisy => "the path from there fails by itself too often to tell",
     };
     words.into()
 }

@@ -13,7 +13,8 @@ use quorate_quorum::{
 };
 
 use crate::model::{
-    AgentRecord, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent, QualityKept, Said, Tracked,
+    AgentRecord, CalibrationKept, Delivery, Evidence, JoinToken, Kept, Maintenance, MonitorEvent,
+    QualityKept, Said, Tracked,
 };
 
 /// One transaction: all of it is on disk afterwards, or nothing.
@@ -175,6 +176,13 @@ pub enum Change {
     },
     /// What a decision about an incident was made from.
     Evidence(Box<Evidence>),
+    /// What was measured of a monitor's paths, and chosen for them.
+    Calibration {
+        /// Which monitor.
+        monitor: MonitorId,
+        /// All of it.
+        kept: Box<CalibrationKept>,
+    },
 }
 
 /// The form in which a monitor is given to agents, and since when.

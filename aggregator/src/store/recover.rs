@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     limits,
-    model::{AgentRecord, Delivery, JoinToken, Kept, Maintenance, QualityKept, Said, Tracked},
+    model::{
+        AgentRecord, CalibrationKept, Delivery, JoinToken, Kept, Maintenance, QualityKept, Said, Tracked,
+    },
 };
 
 /// Everything that the core needs at its start.
@@ -51,6 +53,8 @@ pub struct Recovered {
     pub tls: BTreeMap<MonitorId, BTreeMap<Region, StoredTls>>,
     /// How well each monitor works, where that is known.
     pub quality: BTreeMap<MonitorId, QualityKept>,
+    /// What was measured of each monitor's paths, and chosen for them.
+    pub calibration: BTreeMap<MonitorId, CalibrationKept>,
     /// When the aggregator last ran, as far as the store knows; none in a new one.
     pub ran_until: Option<WallMicros>,
     /// Maintenance that has begun, or was planned by hand, the latest to end first.
@@ -113,6 +117,11 @@ pub(super) fn recover(connection: &Connection) -> Result<Recovered, rusqlite::Er
             .collect(),
         tls: tls(connection)?,
         quality: list(connection, "SELECT monitor, body FROM quality", |row| {
+            Ok((parsed(row, 0)?, json(row, 1)?))
+        })?
+        .into_iter()
+        .collect(),
+        calibration: list(connection, "SELECT monitor, body FROM calibration", |row| {
             Ok((parsed(row, 0)?, json(row, 1)?))
         })?
         .into_iter()

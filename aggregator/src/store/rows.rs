@@ -229,6 +229,7 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             put(connection, "DELETE FROM monitor WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM said WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM quality WHERE monitor = ?1", [monitor.as_str()])?;
+            put(connection, "DELETE FROM calibration WHERE monitor = ?1", [monitor.as_str()])?;
             put(connection, "DELETE FROM tls WHERE monitor = ?1", [monitor.as_str()])
         }
         Change::Event(event) => write_event(connection, event),
@@ -277,6 +278,12 @@ fn write_change(connection: &Connection, change: &Change) -> Rows {
             params![monitor.as_str(), json(kept)?],
         ),
         Change::Evidence(one) => evidence::write(connection, one),
+        Change::Calibration { monitor, kept } => put(
+            connection,
+            "INSERT INTO calibration (monitor, body) VALUES (?1, ?2)
+             ON CONFLICT (monitor) DO UPDATE SET body = excluded.body",
+            params![monitor.as_str(), json(kept)?],
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ Examples:
   years --monitor-years 100000                          every sensitivity, and 1, 2, 3, 5 and 7 regions
   years --sensitivity balanced --regions 5 --share 0.01 paths of 99 %
   years --regions 5 --odd fails-all                     with one agent of five that says that everything fails
+  years --regions 5 --share 0.01 --calibrated           on bad paths, with rules that follow them
   years --regions 5 --starved 0.01                      with agents that are starved, and say so, 1 % of the time";
 
 /// False pages in 1,000 monitor-years, with the upper end of their one-sided 95 % interval; and seconds from a total
@@ -81,6 +82,9 @@ struct Arguments {
     /// What the first region's agent says whatever it sees
     #[arg(long)]
     odd: Option<OddName>,
+    /// The rules follow the paths, as after two weeks of measuring them
+    #[arg(long)]
+    calibrated: bool,
     /// Total outages of each row and kind
     #[arg(long, default_value_t = 2_000)]
     outages: u64,
@@ -191,11 +195,13 @@ impl Arguments {
                 OddName::FailsAll => Odd::FailsAll,
                 OddName::PassesAll => Odd::PassesAll,
             }),
+            fitting: None,
         }
     }
 
     fn row(&self, regions: u16, set: Set, paths: &Paths) -> Row {
         let setup = self.setup(regions, set);
+        let setup = if self.calibrated { setup.calibrated(paths) } else { setup };
         let limits = Run {
             monitor_years: self.monitor_years,
             lone_max: 3_000,

@@ -11,7 +11,7 @@
 use quorate_proto::Micros;
 use quorate_quorum::{Moment, Policy};
 
-use super::{Fault, Odd, Outage, Setup, clusters::Cluster};
+use super::{Fault, Outage, Setup, clusters::Cluster};
 
 /// A cluster of more outages than this is looked at in parts.
 const LONG: usize = 64;
@@ -48,9 +48,9 @@ pub(super) struct Skip {
 impl Skip {
     pub(super) fn new(setup: &Setup) -> Self {
         let policy = setup.policy();
-        let wanted =
-            (0..=setup.regions).map(|starved| wanted(&policy, setup.regions - starved, setup.regions));
-        let fewest = u32::from(policy.needed(setup.regions).min(setup.regions / 2 + 1));
+        let voters = setup.regions - setup.noisy();
+        let wanted = (0..=voters).map(|starved| wanted(&policy, voters - starved, setup.regions));
+        let fewest = u32::from(policy.needed(voters).min(voters / 2 + 1));
         Self { setup: *setup, wanted: wanted.collect(), fewest }
     }
 
@@ -71,7 +71,7 @@ impl Skip {
         // An agent that always fails is one of the regions that vote so. In a long cluster attempts that are lost are few
         // beside outages.
         let lost = if is_long { 0 } else { cluster.lost.len() };
-        let helpers = lost + usize::from(self.setup.odd == Some(Odd::FailsAll));
+        let helpers = lost + usize::from(self.setup.has_constant_failure());
         let moments = self.moments(&cluster.outages, wanted, helpers);
         match (moments.is_empty(), is_long) {
             (true, _) => Vec::new(),
@@ -116,7 +116,7 @@ impl Skip {
     /// Whether an outage by itself cannot page: nearly all are of this kind, so this is looked at first.
     fn is_alone(&self, outage: &Outage) -> bool {
         self.fewest > 1
-            && self.setup.odd.is_none()
+            && !self.setup.has_constant_failure()
             && outage.fault != Fault::Starved
             && outage.regions.count_ones() < self.fewest
     }

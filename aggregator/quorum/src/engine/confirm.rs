@@ -9,11 +9,11 @@ use quorate_proto::{Micros, MonitorId};
 
 use super::{
     Hall,
-    evidence::{Opinion, Tally, voting},
+    evidence::{Opinion, Starts, Tally, voting},
     monitor::{Lane, Monitor},
     ration::Rounds,
 };
-use crate::{Effect, Moment, SINGLE_REGION_ATTEMPTS, Verdict, Vote};
+use crate::{Effect, Moment, SINGLE_REGION_ATTEMPTS, Verdict, Vote, policy};
 
 /// From one round of a monitor to the next, at least: two attempts one second apart are through by then unless they
 /// time out, and those are waited for.
@@ -162,12 +162,14 @@ impl Monitor {
             let attempts = failing().map(|stretch| stretch.checks).max().unwrap_or(0);
             let is_short = self.policy.is_single() && attempts < SINGLE_REGION_ATTEMPTS;
             let span = if is_short { Micros::ZERO } else { span_needed };
-            completes(crossing.starts(opinions), span)
+            let from = self.fast_from(self.policy.needed(tally.eligible));
+            completes(crossing.starts(opinions, from), span)
         });
+        let majority_from = Starts::Together(policy::majority(tally.eligible));
         let majority = self
             .majority
             .filter(|_| tally.eligible > 2)
-            .map(|crossing| completes(crossing.starts(opinions), majority_span_needed));
+            .map(|crossing| completes(crossing.starts(opinions, majority_from), majority_span_needed));
         let lanes = self.lanes.iter().zip(opinions);
         let unconfirmed = lanes
             .filter(|(lane, opinion)| {

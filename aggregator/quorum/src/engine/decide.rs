@@ -4,7 +4,7 @@ use quorate_proto::Micros;
 
 use super::{
     domains::Lack,
-    evidence::{Opinion, Tally, voting},
+    evidence::{Opinion, Starts, Tally, voting},
     monitor::{Lane, Monitor},
 };
 use crate::{Moment, Rule, SINGLE_REGION_ATTEMPTS, Verdict, Vote, policy};
@@ -67,7 +67,8 @@ impl Monitor {
         let (failing, eligible) = (tally.failing, tally.eligible);
         if let Some(crossing) = self.quorum {
             let needed = self.policy.needed(eligible);
-            let (span, span_needed) = (crossing.span(opinions, needed), self.policy.span_needed(eligible));
+            let span = crossing.span(opinions, needed, self.fast_from(needed));
+            let span_needed = self.policy.span_needed(eligible);
             // Of a region that has come back from a restart, failures before that do not count.
             let counting = voting(opinions, Vote::Fail).filter(|stretch| stretch.checks > 0).count();
             let span_needed = if counting < usize::from(needed) { Micros::MAX } else { span_needed };
@@ -81,7 +82,8 @@ impl Monitor {
             }
         }
         let crossing = self.majority.filter(|_| !self.policy.is_single())?;
-        let held = crossing.span(opinions, policy::majority(eligible));
+        let needed = policy::majority(eligible);
+        let held = crossing.span(opinions, needed, Starts::Together(needed));
         let held_needed = self.policy.majority_span_needed(eligible);
         (held >= held_needed).then_some(Rule::Majority { failing, eligible, held, held_needed })
     }
@@ -140,7 +142,7 @@ impl Monitor {
     fn is_partial_over(&self, tally: &Tally, at: Moment) -> bool {
         tally.failing == 0
             && self.lanes.iter().all(|lane| lane.settled.is_none())
-            && (tally.passing == self.configured() || !self.is_graced(at))
+            && (tally.passing == self.policy.voters() || !self.is_graced(at))
     }
 
     /// Whether it is too early to say partial: answers are on their way, a quorum fails and only its span lacks, or the

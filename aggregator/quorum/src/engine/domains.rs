@@ -111,7 +111,8 @@ impl Monitor {
         changes_at: &mut Option<Moment>,
     ) -> Found<'a> {
         let mut found = Found::default();
-        for (lane, opinion) in self.lanes.iter().zip(opinions) {
+        let voters = self.lanes.iter().zip(opinions).filter(|(lane, _)| !self.policy.is_noisy(&lane.region));
+        for (lane, opinion) in voters {
             let domain = |agent: AgentId| fleet.domain(agent, label, &lane.region);
             found.failing.extend(self.carriers(lane, opinion, fleet, at).map(domain));
             for ballot in lane.ballots.iter().filter(|ballot| ballot.is_fresh(self, at)) {

@@ -236,6 +236,11 @@ impl Fleet {
         slot_mut(&mut self.agents, id.0).map(|agent| &mut agent.record)
     }
 
+    /// How an agent that was not forgotten compares with the others.
+    pub(super) fn record(&self, key: &AgentKey) -> Option<&Record> {
+        slot(&self.agents, self.agent_ids.get(key)?.0).map(|agent| &agent.record)
+    }
+
     /// How the agents that were not forgotten compare with the others.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.agent_ids.values().filter_map(|id| slot(&self.agents, id.0)).map(|agent| &agent.record)

@@ -3,10 +3,11 @@
 //! A region's vote is that of most of its agents. Its *stretch* is the unbroken run of checks behind the vote, from the
 //! start of the first to the end of the latest: a check that waited ten seconds for a reply is evidence for those ten.
 //!
-//! The *evidence span* of `k` failing regions runs from the start of the first failure to the moment until which `k` of
-//! them have failing checks. So one region that answers faster than the others cannot complete the span for them, and
-//! a region whose failure was settled before the others began to fail does not count towards the start: it has
-//! proven its own path broken, and nothing about theirs.
+//! The *evidence span* of `k` failing regions runs to the moment until which `k` of them have failing checks: so one region
+//! that answers faster than the others cannot complete the span for them. It starts with the first failure; a region
+//! whose failure was settled before the others began to fail does not count towards that: it has proven its own path
+//! broken, and nothing about theirs. Or, for the majority rule and on paths that want it, it starts when the `k`-th of
+//! them began to fail: the time over which they fail *together*.
 
 use quorate_proto::Micros;
 
@@ -59,14 +60,32 @@ pub(super) struct Crossing {
     pub(super) first: Moment,
 }
 
+/// Where evidence starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Starts {
+    /// With the first failure.
+    WithFirst,
+    /// When so many failed.
+    Together(u16),
+}
+
 impl Monitor {
+    /// Where the fast rule's evidence starts.
+    pub(super) fn fast_from(&self, needed: u16) -> Starts {
+        if self.policy.counts_together() { Starts::Together(needed) } else { Starts::WithFirst }
+    }
+
     /// Reads every lane as of a moment into `opinions`, in order of region, and counts.
     pub(super) fn count(&self, fleet: &Fleet, at: Moment, opinions: &mut Vec<Opinion>) -> Tally {
         opinions.clear();
         let mut tally = Tally { failing: 0, passing: 0, eligible: 0, changes_at: None };
         let mut changes_at = Moment(u64::MAX);
         for lane in &self.lanes {
-            let opinion = self.opinion(lane, fleet, at, &mut changes_at);
+            let opinion = if self.policy.is_noisy(&lane.region) {
+                Opinion::noisy()
+            } else {
+                self.opinion(lane, fleet, at, &mut changes_at)
+            };
             tally.failing += u16::from(opinion.vote == Vote::Fail);
             tally.passing += u16::from(opinion.vote == Vote::Ok);
             tally.eligible += u16::from(opinion.is_awaited);
@@ -74,7 +93,7 @@ impl Monitor {
         }
         tally.eligible += tally.failing + tally.passing;
         if self.is_graced(at) {
-            tally.eligible = self.configured();
+            tally.eligible = self.policy.voters();
             changes_at = changes_at.min(self.grace_until);
         }
         tally.changes_at = (changes_at < Moment(u64::MAX)).then_some(changes_at);
@@ -192,6 +211,18 @@ impl Monitor {
     }
 }
 
+impl Opinion {
+    /// What a region says whose path is noisy.
+    fn noisy() -> Self {
+        Self {
+            vote: Vote::Abstain(Abstention::Noisy),
+            stretch: Stretch::default(),
+            is_eligible: false,
+            is_awaited: false,
+        }
+    }
+}
+
 impl Lane {
     /// The latest check that says what the region votes, or simply the latest.
     pub(super) fn latest(&self, vote: Vote) -> Option<&Ballot> {
@@ -231,15 +262,20 @@ impl Crossing {
     }
 
     /// Where the evidence starts: stretches that have ended since do not count.
-    pub(super) fn starts(&self, opinions: &[Opinion]) -> Moment {
-        voting(opinions, Vote::Fail).map(|stretch| stretch.start).min().unwrap_or_default().max(self.first)
+    pub(super) fn starts(&self, opinions: &[Opinion], from: Starts) -> Moment {
+        let starts = voting(opinions, Vote::Fail).map(|stretch| stretch.start);
+        let start = match from {
+            Starts::WithFirst => starts.min(),
+            Starts::Together(needed) => kth_earliest(starts, usize::from(needed)),
+        };
+        start.unwrap_or_default().max(self.first)
     }
 
     /// The evidence span of `needed` failing regions.
-    pub(super) fn span(&self, opinions: &[Opinion], needed: u16) -> Micros {
+    pub(super) fn span(&self, opinions: &[Opinion], needed: u16, from: Starts) -> Micros {
         let ends = voting(opinions, Vote::Fail).map(|stretch| stretch.end);
         let end = kth_latest(ends, usize::from(needed)).unwrap_or_default();
-        end.since(self.starts(opinions))
+        end.since(self.starts(opinions, from))
     }
 }
 

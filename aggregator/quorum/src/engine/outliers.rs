@@ -108,7 +108,8 @@ impl Monitor {
 
     /// What the other regions say of a check.
     fn word_of_others(&self, index: usize, check: &Ballot, fleet: &Fleet, at: Moment) -> Option<Word> {
-        let others = || self.lanes.iter().enumerate().filter(|(other, _)| *other != index);
+        let heeds = |(other, lane): &(usize, &Lane)| *other != index && !self.policy.is_noisy(&lane.region);
+        let others = || self.lanes.iter().enumerate().filter(heeds);
         let found = |finding| {
             let says = |(_, lane): &(usize, &Lane)| self.said_around(lane, check, fleet, at) == Some(finding);
             others().filter(says).count()

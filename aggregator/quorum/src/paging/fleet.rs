@@ -197,7 +197,7 @@ impl Paging {
         let (heard, _) = self.fleet.regions(at);
         let loss = |(monitor, policy): (&quorate_proto::MonitorId, &crate::Policy)| {
             let count = |count| u16::try_from(count).unwrap_or(u16::MAX);
-            let voters = count(policy.regions.iter().filter(|region| heard.contains(region)).count());
+            let voters = count(policy.voting().filter(|region| heard.contains(region)).count());
             let is_told = voters >= policy.voters_min();
             VoterLoss {
                 monitor: monitor.clone(),

@@ -30,11 +30,13 @@ pub(super) struct Spell {
     pub(super) since: Moment,
     /// When it was last seen, or nobody could tell.
     held_at: Moment,
+    /// When it was last seen; not since a start where that is what it is known from.
+    pub(super) seen_at: Option<Moment>,
 }
 
 impl Spell {
     pub(super) fn restored(since: Moment, at: Moment) -> Self {
-        Self { since, held_at: at }
+        Self { since, held_at: at, seen_at: None }
     }
 
     /// Begins to wait for the end anew.
@@ -47,12 +49,15 @@ impl Spell {
 pub(super) fn look(spell: &mut Option<Spell>, look: Look, calm: Micros, at: Moment) -> Option<Turn> {
     match (spell.as_mut(), look) {
         (None, Look::Seen) => {
-            *spell = Some(Spell { since: at, held_at: at });
+            *spell = Some(Spell { since: at, held_at: at, seen_at: Some(at) });
             Some(Turn::Begins)
         }
         (None, Look::NotSeen | Look::Unknown) => None,
         (Some(going), Look::Seen | Look::Unknown) => {
             going.hold(at);
+            if look == Look::Seen {
+                going.seen_at = Some(at);
+            }
             None
         }
         (Some(going), Look::NotSeen) => {

@@ -142,6 +142,11 @@ impl Watch {
         self.spells.iter().map(|(kind, spell)| (*kind, spell.since))
     }
 
+    /// When something that goes on was last seen.
+    pub(super) fn last_seen(&self, kind: Kind) -> Option<Moment> {
+        self.spells.get(&kind)?.seen_at
+    }
+
     /// What is watched may be another server.
     pub(super) fn begin_anew(&mut self) {
         self.regions.iter_mut().for_each(|region| region.window.clear());

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
-    Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum, Rule, Sensitivity,
-    Source, Verdict, Vote,
+    Calibrated, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy, Quorum, Rule,
+    Sensitivity, Source, Verdict, Vote,
 };
 
 use crate::reference::{Check, Found, Reference, Second, Turn};
@@ -41,6 +41,8 @@ enum Happening {
     Pause,
     Restore(Verdict),
     Renew,
+    /// Its paths were measured: other numbers, and some regions that abstain. What was drawn for it.
+    Recalibrate(Option<(u64, bool, u64, u32)>),
     Forget(usize),
 }
 
@@ -140,6 +142,20 @@ fn policies() -> impl Strategy<Value = Policy> {
     )
 }
 
+/// Numbers that may have been measured: any spans, and any regions, also too many.
+fn calibrated(policy: &Policy, (span, together, majority, noisy): (u64, bool, u64, u32)) -> Calibrated {
+    let chosen = |(index, _): &(usize, &Region)| noisy & (1 << index) != 0;
+    let noisy: BTreeSet<_> =
+        policy.regions.iter().enumerate().filter(chosen).map(|(_, region)| region.clone()).collect();
+    Calibrated {
+        span: Micros::from_secs(span),
+        together,
+        majority_span: Micros::from_secs(majority),
+        voters: (policy.regions.len() - noisy.len()) as u16,
+        noisy,
+    }
+}
+
 fn scripts() -> impl Strategy<Value = Script> {
     let weather = || {
         prop_oneof![
@@ -168,6 +184,9 @@ fn scripts() -> impl Strategy<Value = Script> {
         1 => Just(Happening::Pause),
         1 => verdict.prop_map(Happening::Restore),
         1 => Just(Happening::Renew),
+        2 => prop::option::weighted(0.8, (0_u64..50, any::<bool>(), 60_u64..400, any::<u32>(), any::<u32>()))
+            .prop_map(|drawn| drawn.map(|(span, together, majority, one, other)| (span, together, majority, one & other)))
+            .prop_map(Happening::Recalibrate),
         1 => (0..AGENTS_MAX).prop_map(Happening::Forget),
     ];
     let lasts = prop_oneof![2 => 1_u64..40, 2 => 40_u64..130, 1 => 130_u64..420];
@@ -213,6 +232,12 @@ impl World {
             Happening::Forget(agent) => {
                 let turns = self.reference.forget(agent, at);
                 self.handle(Event::Forget { agent: key(agent) }, turns, at);
+            }
+            Happening::Recalibrate(drawn) => {
+                self.policy.calibrated = drawn.map(|drawn| calibrated(&self.policy, drawn));
+                let turns = self.reference.recalibrate(self.policy.clone(), at);
+                let configure = Event::Configure { monitor: monitor(), policy: self.policy.clone() };
+                self.handle(configure, turns, at);
             }
             Happening::Pause => {
                 let turns = self.reference.pause(at);

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod absences;
 #[cfg(test)]
+mod calibrated;
+#[cfg(test)]
 mod canaries;
 #[cfg(test)]
 mod checks;

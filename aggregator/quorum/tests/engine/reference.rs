@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use quorate_quorum::{Policy, Quorum, Sensitivity, Verdict};
+use quorate_proto::Micros;
+use quorate_quorum::{Calibrated, Policy, Quorum, Sensitivity, Verdict};
 
 /// Whole seconds.
 pub(crate) type Second = u64;
@@ -163,6 +164,12 @@ impl Reference {
         self.look(at)
     }
 
+    /// Other numbers for the same monitor.
+    pub(crate) fn recalibrate(&mut self, policy: Policy, at: Second) -> Vec<Turn> {
+        self.policy = policy;
+        self.look(at)
+    }
+
     fn hold(&mut self, at: Second, span: Second) {
         self.held_until = at + span;
         (self.quorum, self.majority) = (None, None);
@@ -205,12 +212,15 @@ impl Reference {
         let voting = |vote| says.iter().filter(|say| say.vote == Some(vote)).count();
         let (failing, passing) = (voting(false), voting(true));
         let awaited = says.iter().filter(|say| say.awaited).count();
-        let eligible = if at < self.held_until { self.regions } else { failing + passing + awaited };
+        let eligible = if at < self.held_until { self.voters() } else { failing + passing + awaited };
         Count { says, failing, passing, eligible }
     }
 
     /// What most of a region's agents say. A tie says nothing.
     fn say(&self, region: usize, at: Second) -> Say {
+        if self.is_noisy(region) {
+            return Say::default();
+        }
         let well: Vec<_> =
             self.agents_of(region).filter(|agent| self.well_since(*agent, at).is_some()).collect();
         let Some(well_since) = well.iter().filter_map(|agent| self.well_since(*agent, at)).max() else {
@@ -336,7 +346,7 @@ impl Reference {
             None => (at >= self.held_until && *failing > 0 && !early && !is_single).then_some(partial),
             Some(Verdict::Up) => is_partial.then_some(partial),
             Some(Verdict::Partial) => {
-                let all_heard = *passing == self.regions || at >= self.held_until;
+                let all_heard = *passing == self.voters() || at >= self.held_until;
                 up.filter(|_| *failing == 0 && self.settled.is_empty() && all_heard)
             }
             Some(Verdict::Down) if up.is_none() || *failing == 0 => up,
@@ -350,13 +360,16 @@ impl Reference {
         let failing = count.says.iter().filter(|say| say.vote == Some(false));
         let mut ends: Vec<_> = failing.clone().map(|say| say.end).collect();
         ends.sort_unstable_by(|one, other| other.cmp(one));
-        let starts = failing.clone().map(|say| say.start).min().unwrap_or(0);
-        // Until which so many of them fail, less where the evidence begins.
-        let spans = |begins: Second, of: usize| {
-            ends.get(of - 1).map_or(0, |end| end.saturating_sub(starts.max(begins)))
+        let mut starts: Vec<_> = failing.clone().map(|say| say.start).collect();
+        starts.sort_unstable();
+        // Until which so many of them fail, less where the evidence begins: with the first of them, or the last.
+        let spans = |begins: Second, of: usize, together: bool| {
+            let start = starts.get(if together { of - 1 } else { 0 }).copied().unwrap_or(0);
+            ends.get(of - 1).map_or(0, |end| end.saturating_sub(start.max(begins)))
         };
         if let Some((_, begins)) = self.quorum {
-            let spans = spans(begins, self.needed(count.eligible));
+            let together = self.calibrated().is_some_and(|calibrated| calibrated.together);
+            let spans = spans(begins, self.needed(count.eligible), together);
             if spans >= self.span(count.eligible) {
                 if self.regions > 1 {
                     return Some("fast");
@@ -367,8 +380,9 @@ impl Reference {
             }
         }
         let (_, begins) = self.majority.filter(|_| self.regions > 1)?;
-        let wanted = if count.eligible >= 5 { 90 } else { 300 } * self.doubled();
-        (spans(begins, count.eligible / 2 + 1) >= wanted).then_some("majority")
+        let usual = if count.eligible >= 5 { 90 } else { 300 } * self.doubled();
+        let wanted = self.fitting(count.eligible, usual, |calibrated| calibrated.majority_span);
+        (spans(begins, count.eligible / 2 + 1, true) >= wanted).then_some("majority")
     }
 
     fn is_recovered(&self, count: &Count) -> bool {
@@ -410,7 +424,35 @@ impl Reference {
             3 | 4 => 20,
             _ => 11,
         };
-        if self.policy.sensitivity == Sensitivity::Fast { 0 } else { span * self.doubled() }
+        let usual = if self.policy.sensitivity == Sensitivity::Fast { 0 } else { span * self.doubled() };
+        self.fitting(eligible, usual, |calibrated| calibrated.span)
+    }
+
+    /// What was measured, where the operator left it to that.
+    fn calibrated(&self) -> Option<&Calibrated> {
+        let is_left = self.policy.confirm_for.is_none() && self.policy.sensitivity != Sensitivity::Fast;
+        self.policy.calibrated.as_ref().filter(|calibrated| {
+            let left = self.regions - calibrated.noisy.len();
+            is_left && self.regions > 1 && left >= 2 && left * 2 > self.regions
+        })
+    }
+
+    /// The number that was measured for so many voters; with fewer the usual one where it is larger.
+    fn fitting(&self, eligible: usize, usual: Second, of: impl Fn(&Calibrated) -> Micros) -> Second {
+        match self.calibrated() {
+            None => usual,
+            Some(one) if eligible < usize::from(one.voters) => seconds(of(one).0).max(usual),
+            Some(one) => seconds(of(one).0),
+        }
+    }
+
+    fn is_noisy(&self, region: usize) -> bool {
+        let name = self.policy.regions.iter().nth(region);
+        self.calibrated().zip(name).is_some_and(|(calibrated, name)| calibrated.noisy.contains(name))
+    }
+
+    fn voters(&self) -> usize {
+        (0..self.regions).filter(|region| !self.is_noisy(*region)).count()
     }
 
     fn recovery(&self) -> Second {

@@ -399,13 +399,14 @@ fn quorum_of_all_still_has_the_majority_rule() {
          41.2 fail r1 r2 r3 r4
          60..120/30 fail r1 r2 r3 r4
          60..120/30 ok r5
+         120.4 fail r1 r2 r3 r4
         ",
         "
          0 new -> up: 3 of 5 pass
          30 ask r1 r2 r3 r4 r5
          42 up -> partial: 4 of 5 fail; first 30; suspected 30
-         120 ask r1 r2 r3 r4 r5
-         120 partial -> down: 4 of 5, a majority, fail for 90s (90s needed); first 30; suspected 30; quorum 30.2
+         120.2 ask r1 r2 r3 r4 r5
+         120.4 partial -> down: 4 of 5, a majority, fail for 90.2s (90s needed); first 30; suspected 30; quorum 30.2
         ",
     );
 }

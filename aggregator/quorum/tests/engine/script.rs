@@ -20,12 +20,12 @@
 //! Agents that were not declared silent send a heartbeat every five seconds from the start (`absent` in the options: none
 //! does before it is `heard`). The engine is ticked at its deadlines. What it does is written one effect a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence};
 use quorate_quorum::{
-    CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Outlier,
-    Policy, Quorum, Rule, Sensitivity, Source, Verdict, Vote, judge,
+    Calibrated, CanaryReport, CanaryTurn, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation,
+    Outlier, Policy, Quorum, Rule, Sensitivity, Source, Verdict, Vote, judge,
 };
 
 /// Runs a script and compares what the engine does.
@@ -154,7 +154,7 @@ impl Runner {
     }
 
     /// `watch N every T`, and any of: `timeout S`, `quorum majority|all-but-one|all|N`, `confirm S`, `fast`, `strict`,
-    /// `budget S`, `domains N`, `revision R`, `absent`.
+    /// `budget S`, `domains N`, `revision R`, `absent`; and as measured: `span S`, `together S`, `most S`, `noisy r1,r2`.
     fn watch(&mut self, words: &[&str], at: Moment) {
         let option = |key: &str| words.iter().position(|word| *word == key).map(|index| words[index + 1]);
         let regions: Vec<Region> = (1..=words[1].parse::<u16>().unwrap())
@@ -177,6 +177,20 @@ impl Runner {
             restart_budget: seconds(option("budget").unwrap_or("30")),
             min_domains: option("domains").map_or(2, |number| number.parse().unwrap()),
             revision: option("revision").map_or(1, |revision| revision.parse().unwrap()),
+            calibrated: ["span", "together", "most", "noisy"].iter().any(|key| option(key).is_some()).then(
+                || {
+                    let noisy = option("noisy").into_iter().flat_map(|names| names.split(','));
+                    let noisy: BTreeSet<Region> = noisy.map(|name| name.parse().unwrap()).collect();
+                    let together = option("together");
+                    Calibrated {
+                        span: seconds(together.or(option("span")).unwrap_or("11")),
+                        together: together.is_some(),
+                        majority_span: seconds(option("most").unwrap_or("90")),
+                        voters: u16::try_from(regions.len() - noisy.len()).unwrap(),
+                        noisy,
+                    }
+                },
+            ),
             ..Policy::new(
                 regions.iter().cloned().collect(),
                 seconds(option("every").unwrap()),

@@ -42,6 +42,7 @@ fn targets_that_may_fail_together_are_warned_of() {
         ("\"https://a.example.org\", \"https://b.example.org\", \"https://c.example.net\"", true),
         ("\"tcp://192.0.2.1:443\", \"tcp://192.0.2.200:443\", \"https://c.example.net\"", true),
         ("\"tcp://[2001:db8::1]:443\", \"tcp://[2001:db8:9::1]:443\", \"https://c.example.net\"", true),
+        ("\"https://a.example.co.uk\", \"https://b.other.co.uk\", \"https://c.example.net\"", false),
         ("\"tcp://192.0.2.1:443\", \"tcp://198.51.100.1:443\", \"https://c.example.net\"", false),
     ] {
         let loaded = parsed(&format!("[controls]\ntargets = [{targets}]\n")).unwrap();

@@ -29,6 +29,7 @@ enum Thing {
     Event(String),
     IncidentEvent(WallMicros, String),
     Quality(MonitorId),
+    Calibration(MonitorId),
     Turn(WallMicros, MonitorId),
     Away(WallMicros),
     Maintenance(String),
@@ -97,7 +98,10 @@ impl Changes {
 impl Thing {
     /// Whether it is a memory of a monitor that ends with it.
     fn is_forgotten_with(&self, gone: &MonitorId) -> bool {
-        matches!(self, Self::Said(monitor) | Self::Tls(monitor, _) | Self::Quality(monitor) if monitor == gone)
+        matches!(
+            self,
+            Self::Said(of) | Self::Tls(of, _) | Self::Quality(of) | Self::Calibration(of) if of == gone
+        )
     }
 
     fn of(change: &Change) -> Self {
@@ -120,6 +124,7 @@ impl Thing {
             Change::Event(event) => Self::Event(event.id.clone()),
             Change::IncidentEvent { incident, at, .. } => Self::IncidentEvent(*at, incident.clone()),
             Change::Quality { monitor, .. } => Self::Quality(monitor.clone()),
+            Change::Calibration { monitor, .. } => Self::Calibration(monitor.clone()),
             Change::Turn { monitor, at, .. } => Self::Turn(*at, monitor.clone()),
             Change::Away(stretch) => Self::Away(stretch.from),
             Change::Maintenance(maintenance) => Self::Maintenance(maintenance.id.clone()),

@@ -24,7 +24,7 @@ use crate::{
         Attempt, Delivery, DeliveryState, Dispatch, Intake, MonitorEvent, Push, Roster, Snapshot, fixture,
     },
     store::{
-        Commit, CommitError, Reader, Recovered, Store,
+        Commit, CommitError, Dossier, Meant, Reader, Recovered, Store,
         fixture::{AGGREGATOR, Agent, check, refused},
     },
 };
@@ -236,7 +236,8 @@ impl Bench {
 
     /// Enrols an agent, past the joining dialogue.
     pub(super) fn enrol(&mut self, region: &str) -> usize {
-        let agent = Agent::new(&format!("{region}-{}", self.agents.len()), region);
+        let number = u8::try_from(self.agents.len()).unwrap();
+        let agent = Agent::known(&format!("{region}-{number}"), region, number);
         let record = agent.record.clone();
         let change = crate::store::Change::Agent(record.clone());
         let commit = Commit { units: vec![], changes: vec![change] };
@@ -377,6 +378,16 @@ impl Bench {
         std::iter::from_fn(|| pushes.try_recv().ok()).collect()
     }
 
+    /// Gives each agent a provider, as the engine hears of it when it has joined.
+    pub(super) fn provide(&mut self, providers: [&str; 5]) {
+        for (index, provider) in providers.into_iter().enumerate() {
+            let key = self.key(index);
+            let record = self.core.enrolment.records.get_mut(&key).unwrap();
+            record.labels.insert("provider".to_owned(), provider.to_owned());
+            self.core.enrolled(&key, self.now);
+        }
+    }
+
     pub(super) fn key(&self, index: usize) -> AgentKey {
         self.agents[index].agent.key()
     }
@@ -411,6 +422,15 @@ impl Bench {
         let cursor = crate::store::Cursor { before: None, limit: 500 };
         let monitor = monitor.parse().unwrap();
         runtime.block_on(self.reader.results(&monitor, None, &cursor)).unwrap().items
+    }
+
+    /// The latest incident, with all that is kept of how it was decided.
+    pub(super) fn dossier(&self) -> Dossier {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let Meant::One(id) = self.reader.meant("last").await.unwrap() else { panic!("no incident") };
+            self.reader.dossier(&id).await.unwrap().unwrap()
+        })
     }
 
     pub(super) fn verdicts(&self) -> BTreeMap<String, Option<&'static str>> {

@@ -114,6 +114,51 @@ fn a_starved_agent_of_five_makes_no_outage_and_hides_none() {
     assert_eq!(bench.verdicts()["shop"], Some("down"));
 }
 
+/// Of three regions one doubts itself and one is well and does not check: the third alone can tell nobody anything.
+#[test]
+fn one_sick_and_one_stale_of_three_are_unobserved_and_one_notice() {
+    let mut bench = Bench::new(config(vec![monitor("shop", &REGIONS[..3])], &["x", "y:p", "z:o"]));
+    for region in &REGIONS[..3] {
+        bench.enrol(region);
+    }
+    bench.connect_all();
+    bench.work(30, &[]);
+    assert_eq!(bench.verdicts()["shop"], Some("up"));
+    (bench.agents[1].pushes, bench.agents[2].pushes) = (None, None);
+    let alone = |bench: &mut Bench, seconds: u64, fails: &[usize]| {
+        for _ in 0..seconds / 5 {
+            report(bench, 1, &[Doubt::EventLoopLate]);
+            bench.health(2);
+            bench.work(5, fails);
+            assert_ne!(bench.verdicts()["shop"], Some("down"));
+        }
+    };
+    alone(&mut bench, 90, &[]);
+    assert_eq!(bench.verdicts()["shop"], Some("unobserved"));
+    let [told] = &bench.dispatched[..] else { panic!("{:?}", bench.heard()) };
+    let AlertEvent::Opened(incident) = &told.alert.event else { panic!("{told:?}") };
+    assert_eq!((told.channel.as_str(), incident.verdict.as_str()), ("z", "unobserved"));
+    let why = |region: usize| incident.regions[region].failure.as_deref().unwrap_or("");
+    assert!(why(1).starts_with("sick (event_loop_late)"), "{incident:?}");
+    assert_eq!(why(2), "stale");
+    // What the third sees fail is no outage either.
+    alone(&mut bench, 120, &[0]);
+    alone(&mut bench, 30, &[]);
+    assert_eq!(bench.verdicts()["shop"], Some("unobserved"));
+    assert_eq!(bench.heard(), ["z incident.opened"]);
+
+    for index in [1, 2] {
+        let revision = bench.core.assignments.revision;
+        bench.connect(index, revision);
+        report(&mut bench, index, &[]);
+    }
+    bench.work(60, &[]);
+    assert_eq!(
+        (bench.verdicts()["shop"], bench.heard()),
+        (Some("up"), vec!["z incident.resolved".to_owned()])
+    );
+}
+
 #[test]
 fn a_doubt_that_does_not_end_is_told_once_and_its_end_as_well() {
     let mut bench = Bench::watching(&["z:o"]);

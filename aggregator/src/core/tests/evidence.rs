@@ -16,20 +16,12 @@ use crate::{
     },
     model::{evidence::RegionRecord, fixture},
     store::{
-        CommitError, Dossier, Meant,
+        CommitError, Dossier,
         fixture::{AGGREGATOR, aggregator},
     },
 };
 
 const ALL: [usize; 5] = [0, 1, 2, 3, 4];
-
-fn dossier(bench: &Bench) -> Dossier {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let Meant::One(id) = bench.reader.meant("last").await.unwrap() else { panic!("no incident") };
-        bench.reader.dossier(&id).await.unwrap().unwrap()
-    })
-}
 
 fn sealed(dossier: &Dossier) -> String {
     EvidenceFile::of(dossier, AGGREGATOR, WallMicros(1)).sealed(&aggregator()).unwrap()
@@ -51,7 +43,7 @@ fn outage() -> Bench {
 #[test]
 fn an_outage_is_exported_and_verified() {
     let bench = outage();
-    let dossier = dossier(&bench);
+    let dossier = bench.dossier();
     let file = sealed(&dossier);
     let pins = Pins {
         aggregator: Some(AGGREGATOR),
@@ -79,10 +71,36 @@ fn an_outage_is_exported_and_verified() {
     assert_eq!(verify(file.as_bytes(), &stranger).faults.len(), REGIONS.len());
 }
 
+/// What was measured is among the settings of a decision: without it the rules would not give it.
+#[test]
+fn numbers_that_were_measured_are_explained_and_proven() {
+    let mut bench = super::calibration::bench(true, [0.01, 0.01, 0.01, 0.01, 0.4]);
+    bench.work(60, &[4]);
+    bench.work(120, &[0, 1, 2, 3]);
+    let dossier = bench.dossier();
+    let calibrated = dossier.decisions[0].policy.calibrated.clone().unwrap();
+    assert!(calibrated.together && calibrated.noisy.contains(REGIONS[4]), "{calibrated:?}");
+    let text = explain(&dossier).text();
+    let span = Micros(calibrated.span_us);
+    for wanted in [
+        format!("evidence of {span} in which a quorum failed together, because the paths were measured"),
+        "e abstained: the path from there failed by itself too often to tell".to_owned(),
+    ] {
+        assert!(text.contains(&wanted), "{wanted}: {text}");
+    }
+    let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
+    let report = verify(file.clone().sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+    assert_eq!(proofs(&report), [("up -> down", Proof::Proven)], "{report:#?}");
+    // The same votes under a span that they do not reach.
+    file.decisions[0].policy.calibrated.as_mut().unwrap().span_us *= 4;
+    let report = verify(file.sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+    assert_ne!(proofs(&report), [("up -> down", Proof::Proven)]);
+}
+
 #[test]
 fn an_outage_is_explained_in_sentences_and_drawn() {
     let bench = outage();
-    let explanation = explain(&dossier(&bench));
+    let explanation = explain(&bench.dossier());
     let text = explanation.text();
     for wanted in [
         "SHOP was down for",
@@ -127,7 +145,7 @@ fn an_outage_is_explained_in_sentences_and_drawn() {
 /// Flips a bit of a byte, of some or of all of them, and reads the refusal of each.
 #[test]
 fn one_byte_changed_is_found_and_its_place_is_named() {
-    let file = sealed(&dossier(&outage()));
+    let file = sealed(&outage().dossier());
     let lines: Vec<usize> =
         std::iter::once(0).chain(file.match_indices('\n').map(|(index, _)| index + 1)).collect();
     let step = std::env::var("QUORATE_FLIP_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(211);
@@ -158,7 +176,7 @@ fn one_byte_changed_is_found_and_its_place_is_named() {
 /// An aggregator that seals what it likes still cannot make votes.
 #[test]
 fn what_the_aggregator_itself_alters_is_found_by_the_units() {
-    let dossier = dossier(&outage());
+    let dossier = outage().dossier();
     let faults = |alter: &dyn Fn(&mut EvidenceFile)| {
         let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
         alter(&mut file);
@@ -219,14 +237,14 @@ fn what_was_decided_while_nothing_could_be_stored_is_told_as_not_proven() {
     bench.work(30, &ALL);
     bench.disk = Disk::Good;
     bench.work(20, &ALL);
-    let report = verify(sealed(&dossier(&bench)).as_bytes(), &Pins::default());
+    let report = verify(sealed(&bench.dossier()).as_bytes(), &Pins::default());
     assert_eq!(report.faults, []);
     assert_eq!(proofs(&report), [("up -> down", Proof::NotProven)], "{report:#?}");
     assert!(
         report.decisions[0].remarks.iter().any(|remark| remark.contains("not in the file")),
         "{report:#?}"
     );
-    assert!(explain(&dossier(&bench)).text().contains("4 had to fail for 11s"));
+    assert!(explain(&bench.dossier()).text().contains("4 had to fail for 11s"));
 }
 
 #[test]
@@ -234,7 +252,7 @@ fn a_majority_a_partial_and_a_restart_are_proven_too() {
     let mut bench = Bench::watching(&["x:p"]);
     bench.work(30, &[]);
     bench.work(120, &[0, 1, 2]);
-    let report = verify(sealed(&dossier(&bench)).as_bytes(), &Pins::default());
+    let report = verify(sealed(&bench.dossier()).as_bytes(), &Pins::default());
     assert_eq!(report.faults, []);
     let expected = [("up -> partial", Proof::Proven), ("partial -> down", Proof::Proven)];
     assert_eq!(proofs(&report), expected, "{report:#?}");
@@ -242,9 +260,66 @@ fn a_majority_a_partial_and_a_restart_are_proven_too() {
     bench.kill(config(vec![fixture::monitor("shop", &REGIONS)], &["x:p"]));
     bench.connect_all();
     bench.work(90, &[]);
-    let report = verify(sealed(&dossier(&bench)).as_bytes(), &Pins::default());
+    let report = verify(sealed(&bench.dossier()).as_bytes(), &Pins::default());
     assert_eq!(report.faults, []);
     assert_eq!(proofs(&report).last(), Some(&("down -> up", Proof::Proven)), "{report:#?}");
+}
+
+/// Regions of one provider fail, first one and then enough: what withholds down is kept, explained and proven like a verdict.
+#[test]
+fn what_withholds_down_is_explained_and_proven() {
+    let mut bench = Bench::watching(&["x", "y:p"]);
+    bench.provide(["aws", "aws", "aws", "aws", "gcp"]);
+    bench.work(40, &[]);
+    bench.work(60, &[0]);
+    bench.work(60, &[0, 1, 2, 3]);
+    let withheld = bench.dossier();
+    let rules: Vec<&str> = withheld.decisions.iter().map(|decision| decision.rule.name.as_str()).collect();
+    assert_eq!(rules, ["some_fail", "too_few_domains"]);
+    let text = explain(&withheld).text();
+    for wanted in [
+        "Why not down",
+        "4 of 5 regions with a vote failed, which is enough of them. But agents that have a network or a provider in common",
+        "By provider at least 2 had to fail, and these did: aws: a, b, c, d. There as well, and not failing: gcp.",
+        "It is called down as soon as enough of them fail",
+        "UTC: still partial. 4 of 5 regions with a vote fail, and that is not called down",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is missing:\n{text}");
+    }
+    let report = verify(sealed(&withheld).as_bytes(), &Pins::default());
+    assert_eq!(report.faults, []);
+    let expected = [("up -> partial", Proof::Proven), ("partial, down withheld", Proof::Proven)];
+    assert_eq!(proofs(&report), expected, "{report:#?}");
+    for (alter, place) in [
+        (
+            &(|file: &mut EvidenceFile| file.decisions[1].state.spread.clear()) as &dyn Fn(&mut EvidenceFile),
+            "decisions[1].to",
+        ),
+        (&|file| file.decisions[1].policy.min_domains = 1, "decisions[1].to"),
+        (
+            &|file| {
+                file.decisions[1].rule.numbers.insert("domains_needed".into(), 3);
+            },
+            "decisions[1].rule",
+        ),
+        (
+            &|file| {
+                let other = file.decisions[0].rule.clone();
+                file.decisions[1].rule = other;
+            },
+            "decisions[1].rule",
+        ),
+    ] {
+        let mut file = EvidenceFile::of(&withheld, AGGREGATOR, WallMicros(1));
+        alter(&mut file);
+        let report = verify(file.sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+        let places: Vec<&str> = report.faults.iter().map(|fault| fault.place.as_str()).collect();
+        assert!(places.iter().any(|found| found.contains(place)), "wanted {place}, found {places:?}");
+    }
+
+    bench.work(60, &ALL);
+    let text = explain(&bench.dossier()).text();
+    assert!(text.contains("enough of them failed, and it was called down"), "{text}");
 }
 
 #[test]
@@ -254,13 +329,13 @@ fn a_single_region_is_proven_and_silence_is_the_aggregators_word() {
     bench.connect_all();
     bench.work(30, &[]);
     bench.work(60, &[0]);
-    let dossier_down = dossier(&bench);
+    let dossier_down = bench.dossier();
     assert_eq!(dossier_down.decisions[0].rule.name, "single_region");
     let report = verify(sealed(&dossier_down).as_bytes(), &Pins::default());
     assert_eq!((report.faults.clone(), report.is_proven()), (vec![], true), "{report:#?}");
 
     bench.pass(Micros::from_secs(60));
-    let report = verify(sealed(&dossier(&bench)).as_bytes(), &Pins::default());
+    let report = verify(sealed(&bench.dossier()).as_bytes(), &Pins::default());
     assert_eq!(report.faults, []);
     assert_eq!(proofs(&report).last(), Some(&("down -> unobserved", Proof::NotProven)), "{report:#?}");
     assert!(!report.is_proven() && report.holds());
@@ -269,7 +344,7 @@ fn a_single_region_is_proven_and_silence_is_the_aggregators_word() {
 /// Whatever stands in a file, it is refused or judged, and soon.
 #[test]
 fn hostile_files_are_refused_in_time() {
-    let dossier = dossier(&outage());
+    let dossier = outage().dossier();
     let absurd = |alter: &dyn Fn(&mut EvidenceFile)| {
         let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
         alter(&mut file);

@@ -1,30 +1,23 @@
 //! Domains and outliers, as operators and readers meet them.
 
-use quorate_proto::{CheckResult, Micros, MonitorSpec, Outcome};
+use quorate_proto::{
+    CheckResult, FailureKind, Micros, MonitorSpec, Outcome, Region,
+    canary::{Canary, CanaryEvent, CanaryMode},
+};
 use quorate_quorum::Contradiction;
 
 use super::bench::{Bench, REGIONS, config};
 use crate::{
     config::Monitor,
     model::fixture::monitor,
-    store::fixture::{check, refused},
+    store::fixture::{canary, check, ended, refused},
 };
-
-/// An agent with a provider, as the engine hears of it when it has joined.
-fn label(bench: &mut Bench, index: usize, provider: &str) {
-    let (key, now) = (bench.key(index), bench.now);
-    let record = bench.core.enrolment.records.get_mut(&key).unwrap();
-    record.labels.insert("provider".to_owned(), provider.to_owned());
-    bench.core.enrolled(&key, now);
-}
 
 /// Four regions stand with one provider and fail: partial, and the incident says why it is no more.
 #[test]
 fn an_incident_says_which_domain_withholds_down() {
     let mut bench = Bench::watching(&["x", "y:p", "z:o"]);
-    for (index, provider) in ["aws", "aws", "aws", "aws", "gcp"].into_iter().enumerate() {
-        label(&mut bench, index, provider);
-    }
+    bench.provide(["aws", "aws", "aws", "aws", "gcp"]);
     bench.work(40, &[]);
     bench.work(60, &[0, 1, 2, 3]);
     assert_eq!(bench.verdicts()["shop"], Some("partial"));
@@ -42,9 +35,7 @@ fn an_incident_says_which_domain_withholds_down() {
 #[test]
 fn why_down_is_withheld_is_told_where_it_was_partial_before() {
     let mut bench = Bench::watching(&["x", "y:p"]);
-    for (index, provider) in ["aws", "aws", "aws", "aws", "gcp"].into_iter().enumerate() {
-        label(&mut bench, index, provider);
-    }
+    bench.provide(["aws", "aws", "aws", "aws", "gcp"]);
     bench.work(40, &[]);
     bench.work(60, &[0]);
     assert!(bench.picture.incidents_open[0].rule.starts_with("1 of 5"));
@@ -60,7 +51,10 @@ fn an_outlier_is_told_once_and_shown() {
     let names: Vec<String> = (0..12).map(|number| format!("site-{number}")).collect();
     let watched = |name: &String| {
         let monitor = monitor(name, &REGIONS);
-        let spec = MonitorSpec { url: format!("wss://{name}.example/"), ..monitor.spec };
+        let held =
+            Canary { heartbeat: Micros::from_secs(30), grace: Micros::from_secs(10), mode: CanaryMode::Ping };
+        let url = format!("wss://{name}.example/");
+        let spec = MonitorSpec { url, canary: Some(held), ..monitor.spec };
         Monitor { spec, channels: vec!["x".to_owned()], ..monitor }
     };
     let monitors = names.iter().map(watched).collect();
@@ -97,7 +91,22 @@ fn an_outlier_is_told_once_and_shown() {
     assert_eq!((region.as_str(), found.contradiction), ("e", Contradiction::FailsAlone));
     assert_eq!((found.disagreements, found.compared), (12, 12));
     assert!(bench.verdicts().values().all(|verdict| *verdict == Some("up")), "{:?}", bench.verdicts());
-    work(&mut bench, 700, None);
+
+    // Until it is believed again, how well monitors work is not learned from it either.
+    work(&mut bench, 100, None);
+    for index in 0..REGIONS.len() {
+        let alive = CanaryEvent::Alive { open_for: Micros::from_secs(60), heartbeats: 1, round_trips: None };
+        bench.canaries(index, vec![canary("site-0", alive), ended("site-0", 60, FailureKind::Dropped)]);
+    }
+    let measured = |bench: &Bench| {
+        let regions = bench.picture.monitors[0].regions.iter();
+        regions.map(|region| region.round_trips.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(measured(&bench), [true, true, true, true, false]);
+    let usual = bench.core.quality.memory(&"site-0".parse().unwrap()).usual;
+    assert_eq!(usual.keys().map(Region::as_str).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    work(&mut bench, 600, None);
     assert_eq!(bench.heard(), ["z operator.notice"]);
     assert_eq!(outlier(&bench), []);
+    assert_eq!(measured(&bench), [true; 5]);
 }

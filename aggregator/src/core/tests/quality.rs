@@ -6,11 +6,14 @@ use quorate_proto::{
     frame::Health,
     outcome::TlsFacts,
 };
-use quorate_quorum::quality::{Baseline, Event, LatencySla, Memory};
+use quorate_quorum::{
+    quality::{Baseline, Event, LatencySla, Memory},
+    uptime::Stretch,
+};
 
 use super::bench::{Bench, REGIONS, config};
 use crate::{
-    config::Config,
+    config::{Config, MaintenancePlan, MaintenanceTimes},
     limits,
     model::{AlertEvent, EventKind, Intake, fixture},
     store::fixture::{canary, check, ended, opened, refused},
@@ -255,4 +258,56 @@ fn abnormal_closes_are_judged_against_what_the_store_remembers() {
     assert!(summary.contains("with 1011") && summary.contains("of 5 regions"), "{summary}");
     let heard = bench.heard().split_off(deliveries);
     assert_eq!(heard, ["y monitor.degraded"]);
+}
+
+/// `shop`, in a maintenance from the next second on.
+fn maintained(bench: &Bench, lasts: u64) -> Config {
+    let from = bench.now.wall.after(S(1));
+    let plan = MaintenancePlan {
+        id: "work".to_owned(),
+        name: "Work".to_owned(),
+        reason: String::new(),
+        monitors: None,
+        times: MaintenanceTimes::Once(Stretch { from, to: from.after(S(lasts)) }),
+    };
+    Config { maintenance: vec![plan], ..shop() }
+}
+
+#[test]
+fn degraded_since_a_maintenance_is_told_after_it_where_it_is_seen_then() {
+    for is_restarted in [false, true] {
+        let mut bench = watching(shop());
+        let config = maintained(&bench, 300);
+        bench.tell(Intake::Configure(config.clone().into()));
+        work(&mut bench, 120, |_| 180);
+        assert_eq!((reasons(&bench), bench.heard()), (vec!["latency".to_owned()], vec![]));
+        if is_restarted {
+            restart(&mut bench, config);
+        }
+        work(&mut bench, 170, |_| 180);
+        assert_eq!(bench.heard(), QUIET, "it is maintained");
+        work(&mut bench, 90, |_| 180);
+        assert_eq!(bench.heard(), ["y monitor.degraded"], "restarted: {is_restarted}");
+        work(&mut bench, 60, |_| 180);
+        assert_eq!(bench.heard(), QUIET, "told once");
+        work(&mut bench, 660, |_| 40);
+        assert_eq!(bench.heard(), ["y monitor.recovered"]);
+    }
+}
+
+#[test]
+fn what_a_maintenance_left_behind_is_told_to_nobody() {
+    // Slow at its beginning, and well since; at its end that has not lasted for long enough to be called over.
+    let mut bench = watching(shop());
+    let config = maintained(&bench, 600);
+    bench.tell(Intake::Configure(config.into()));
+    work(&mut bench, 120, |_| 180);
+    work(&mut bench, 500, |_| 40);
+    assert_eq!(bench.picture.monitors[0].maintenance, None);
+    assert_eq!(reasons(&bench), ["latency"], "not over yet");
+    work(&mut bench, 600, |_| 40);
+    assert_eq!((reasons(&bench), bench.heard()), (vec![], vec![]));
+    // The next one is told as ever.
+    work(&mut bench, 120, |_| 180);
+    assert_eq!(bench.heard(), ["y monitor.degraded"]);
 }

@@ -41,9 +41,13 @@ pub(super) fn what_followed(dossier: &Dossier, main: Option<&DecisionRecord>) ->
         if main.is_some_and(|main| std::ptr::eq(main, decision)) {
             continue;
         }
-        let from = decision.from.as_deref().map(|from| format!("from {from} ")).unwrap_or_default();
+        let turned = match decision.from.as_deref() {
+            Some(_) if decision.is_withheld() => format!("still {}", decision.to),
+            Some(from) => format!("from {from} to {}", decision.to),
+            None => format!("to {}", decision.to),
+        };
         let at = date_time(decision.wall(decision.decided_us));
-        lines.push(format!("{at}: {from}to {}. {}", decision.to, decision.sentence));
+        lines.push(format!("{at}: {turned}. {}", decision.sentence));
     }
     if main.is_some() {
         let id = &dossier.incident.id;
@@ -132,7 +136,14 @@ impl Teller<'_> {
         let mut lines = vec![decision.sentence.clone()];
         let confirm = match policy.confirm_for_us {
             Some(us) => format!("confirm_for {}", Micros(us)),
-            None => "the evidence span by the number of regions".to_owned(),
+            None => match &policy.calibrated {
+                Some(calibrated) => format!(
+                    "evidence of {}{} because the paths were measured",
+                    Micros(calibrated.span_us),
+                    if calibrated.together { " in which a quorum failed together," } else { "," },
+                ),
+                None => "the evidence span by the number of regions".to_owned(),
+            },
         };
         lines.push(format!(
             "Settings at that moment: {} regions, a check every {} within {}, quorum {}, sensitivity {}, {confirm}.",
@@ -319,6 +330,7 @@ pub(super) fn abstention(name: &str) -> String {
         "agents_own_fault" => "its agent could not check, for a reason of its own".to_owned(),
         "tied" => "its agents contradicted each other".to_owned(),
         "outlier" => "its agent contradicted the other regions on most of what it watches".to_owned(),
+        "noisy" => "the path from there failed by itself too often to tell".to_owned(),
         other => other.replace('_', " "),
     }
 }

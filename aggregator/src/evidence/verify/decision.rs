@@ -4,7 +4,7 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use quorate_proto::{BootEpoch, Region, Sequence};
-use quorate_quorum::{Moment, Verdict, Vote, judge};
+use quorate_quorum::{Grounds, Moment, Rule, Verdict, Vote, judge};
 
 use super::{DecisionReport, Proof, Report};
 use crate::{
@@ -43,7 +43,10 @@ impl Judge<'_> {
         let decision = self.decision;
         let faults_before = report.faults.len();
         let mut told = DecisionReport {
-            verdict: format!("{} -> {}", decision.from.as_deref().unwrap_or("none"), decision.to),
+            verdict: match decision.is_withheld() {
+                true => format!("{}, down withheld", decision.to),
+                false => format!("{} -> {}", decision.from.as_deref().unwrap_or("none"), decision.to),
+            },
             decided_at: rfc3339::text(decision.wall(decision.decided_us)),
             rule: decision.sentence.clone(),
             proof: Proof::Proven,
@@ -198,7 +201,11 @@ impl Judge<'_> {
                 report.fault(self.file.describe(&path), problem);
             }
         }
-        let given = judged.verdict.map(|(verdict, rule)| (verdict, RuleRecord::of(&rule)));
+        let given = match decision.is_withheld() {
+            true => judged.verdict.or_else(|| withheld(&grounds)),
+            false => judged.verdict,
+        };
+        let given = given.map(|(verdict, rule)| (verdict, RuleRecord::of(&rule)));
         match given {
             Some((verdict, rule)) if verdict == stated && rule == decision.rule => {}
             Some((verdict, rule)) if verdict == stated => {
@@ -235,4 +242,14 @@ impl Judge<'_> {
             );
         }
     }
+}
+
+/// Why what stays partial is not down. The rules give that as the reason of a verdict, so they are asked as of a monitor that
+/// was up: that what fails was established before is the aggregator's word, as with every verdict.
+fn withheld(grounds: &Grounds) -> Option<(Verdict, Rule)> {
+    let mut asked = grounds.clone();
+    for region in asked.regions.iter_mut().filter(|region| region.vote == Vote::Fail) {
+        region.settled = region.ballots.iter().map(|ballot| ballot.ended).max();
+    }
+    judge(&asked, Some(Verdict::Up)).verdict.filter(|(_, rule)| matches!(rule, Rule::TooFewDomains { .. }))
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use quorate_proto::{Micros, Region};
-use quorate_quorum::{Policy, Quorum, Rule, Sensitivity, Spread};
+use quorate_quorum::{Calibrated, Policy, Quorum, Rule, Sensitivity, Spread};
 
-use super::{PolicyRecord, RuleRecord, SpreadRecord};
+use super::{CalibratedRecord, PolicyRecord, RuleRecord, SpreadRecord};
 
 impl RuleRecord {
     /// Of a rule.
@@ -78,6 +78,20 @@ impl SpreadRecord {
     }
 }
 
+impl CalibratedRecord {
+    /// Of what was found fitting.
+    pub fn of(calibrated: &Calibrated) -> Self {
+        let Calibrated { span, together, majority_span, voters, noisy } = calibrated.clone();
+        Self { span_us: span.0, together, majority_span_us: majority_span.0, voters, noisy }
+    }
+
+    /// What was found fitting.
+    pub fn calibrated(&self) -> Calibrated {
+        let Self { span_us, together, majority_span_us, voters, noisy } = self.clone();
+        Calibrated { span: Micros(span_us), together, majority_span: Micros(majority_span_us), voters, noisy }
+    }
+}
+
 impl PolicyRecord {
     pub(super) fn of(policy: &Policy) -> Self {
         let quorum = match policy.quorum {
@@ -101,6 +115,7 @@ impl PolicyRecord {
             restart_budget_us: policy.restart_budget.0,
             domains: policy.domains.clone(),
             min_domains: policy.min_domains,
+            calibrated: policy.calibrated.as_ref().map(CalibratedRecord::of),
             revision: policy.revision,
         }
     }
@@ -127,6 +142,7 @@ impl PolicyRecord {
             restart_budget: Micros(self.restart_budget_us),
             domains: self.domains.clone(),
             min_domains: self.min_domains,
+            calibrated: self.calibrated.as_ref().map(CalibratedRecord::calibrated),
             revision: self.revision,
             ..Policy::new(regions, Micros(self.interval_us), Micros(self.timeout_us))
         })

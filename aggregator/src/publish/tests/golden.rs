@@ -171,6 +171,7 @@ async fn metrics_tell_what_the_picture_shows() {
         "quorate_first_failure_to_decision_seconds_count 3",
         "quorate_delivery_attempts_total{channel=\"ops\",outcome=\"retry\"} 2",
         "quorate_storage_failing 1",
+        "quorate_confirmation_rounds_denied_total 3",
     ] {
         assert!(answer.body.lines().any(|found| found == line), "no line {line} in\n{}", answer.body);
     }

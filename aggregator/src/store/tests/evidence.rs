@@ -26,6 +26,7 @@ fn evidence(incident: &str, at: i64, spans: Vec<UnitSpan>) -> Change {
             restart_budget_us: 0,
             domains: Default::default(),
             min_domains: 2,
+            calibrated: None,
             revision: 0,
         },
         state: StateRecord::default(),
