@@ -1,7 +1,7 @@
 //! The engine through thousands of monitor-years, and through thousands of total outages. See `quorate_tests::years`.
 
 use quorate_proto::Micros;
-use quorate_quorum::{Forecast, PathQuality, Sensitivity};
+use quorate_quorum::{Forecast, PAGES_MAX, PathQuality, Sensitivity};
 use quorate_tests::years::{
     Fault, Odd, Paths, Run, Setup, Spells, Years, audit, bound, compare, detections, years,
 };
@@ -182,7 +182,7 @@ fn closed_forms_expect_what_the_simulation_finds() {
 #[test]
 fn calibrated_rules_stay_under_the_limit_where_the_usual_do_not() {
     for (regions, share, lasts, monitor_years) in
-        [(5, 0.01, 20, 200.0), (5, 0.003, 60, 300.0), (3, 0.001, 60, 300.0), (7, 0.02, 60, 60.0)]
+        [(5, 0.01, 20, 200.0), (5, 0.003, 60, 300.0), (3, 0.001, 60, 20_000.0), (7, 0.02, 60, 60.0)]
     {
         let paths = Paths::independent(share, Micros::from_secs(lasts), false);
         let usual = Setup { regions, ..Setup::DEFAULT };
@@ -203,7 +203,8 @@ fn calibrated_rules_stay_under_the_limit_where_the_usual_do_not() {
             found.slowest,
             found.mean,
         );
-        assert_eq!(after.pages, 0, "half a page in 1,000 years: {after:?}");
+        let at_least = bound::lower(after.pages) / after.monitor_years * 1_000.0;
+        assert!(at_least < PAGES_MAX, "{at_least} in 1,000 years: {after:?}");
         assert_eq!(found.missed, 0, "{found:?}");
         assert!(found.slowest <= Micros::from_secs(60), "{found:?}");
     }
