@@ -106,19 +106,24 @@ fn skipping_quiet_stretches_changes_nothing() {
 /// page, and of the rest some is.
 #[test]
 fn what_is_skipped_pages_nobody() {
-    for (regions, sensitivity, share, days) in [
-        (1, Sensitivity::Balanced, 0.03, 60.0),
-        (2, Sensitivity::Fast, 0.03, 60.0),
-        (2, Sensitivity::Balanced, 0.03, 120.0),
-        (3, Sensitivity::Balanced, 0.05, 90.0),
-        (4, Sensitivity::Fast, 0.08, 90.0),
-        (5, Sensitivity::Fast, 0.08, 40.0),
-        (5, Sensitivity::Balanced, 0.08, 40.0),
+    let five = |odd, starved, days| (5, Sensitivity::Balanced, 0.08, odd, starved, days);
+    for (regions, sensitivity, share, odd, starved, days) in [
+        (1, Sensitivity::Balanced, 0.03, None, 0.0, 60.0),
+        (2, Sensitivity::Fast, 0.03, None, 0.0, 60.0),
+        (2, Sensitivity::Balanced, 0.03, None, 0.0, 120.0),
+        (3, Sensitivity::Balanced, 0.05, None, 0.0, 90.0),
+        (4, Sensitivity::Fast, 0.08, None, 0.0, 90.0),
+        (5, Sensitivity::Fast, 0.08, None, 0.0, 40.0),
+        five(None, 0.0, 40.0),
+        five(None, 0.01, 40.0),
+        five(Some(Odd::FailsAll), 0.0, 40.0),
     ] {
-        let paths = Paths { loss: 0.003, ..Paths::independent(share, Micros::from_secs(120), false) };
-        let setup = Setup { regions, sensitivity, ..Setup::DEFAULT };
+        let starved = Spells { share: starved, lasts: Micros::from_secs(60), is_fixed: false };
+        let paths = Paths::independent(share, Micros::from_secs(120), false);
+        let paths = Paths { loss: 0.003, starved, ..paths };
+        let setup = Setup { regions, sensitivity, odd, ..Setup::DEFAULT };
         let found = audit(&setup, &paths, days, SEED);
-        println!("{regions} regions, {sensitivity:?}: {found:?}");
+        println!("{regions} regions, {sensitivity:?}, {odd:?}, {starved:?}: {found:?}");
         assert_eq!(found.skipped.pages, 0, "{setup:?} {found:?}");
         assert!(found.others.pages > 0 && found.skipped.clusters > 100, "{setup:?} {found:?}");
     }
