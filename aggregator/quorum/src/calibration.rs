@@ -199,6 +199,7 @@ impl Calibration {
             let is_of_these = standing.noisy.is_subset(&policy.regions)
                 && usize::from(standing.voters) + standing.noisy.len() == policy.regions.len();
             is_of_these
+                && Bounds::of(policy, standing.voters).hold(standing)
                 && self.hopeless(policy, HOPELESS).is_subset(&standing.noisy)
                 && self.pages(policy, Some((*standing).clone())) <= PAGES_MAX
         };
@@ -264,11 +265,7 @@ impl Calibration {
     /// to cost.
     fn with_noisy(&self, policy: &Policy, noisy: BTreeSet<Region>, limit: f64) -> (Calibrated, f64) {
         let voters = u16::try_from(policy.regions.len() - noisy.len()).unwrap_or(u16::MAX);
-        let (least, usual) = (seconds(policy.least_span()), seconds(policy.usual_span(voters)));
-        let until_seen = policy.interval / u64::from(voters.max(1));
-        let longest = seconds(PAGED_WITHIN.saturating_sub(until_seen).saturating_sub(ON_THE_WAY)).max(usual);
-
-        let usual_majority = policy.usual_majority_span(voters);
+        let Bounds { least, usual, longest, usual_majority } = Bounds::of(policy, voters);
         let mut calibrated = Calibrated {
             span: Micros::from_secs(longest),
             together: true,
@@ -311,6 +308,37 @@ impl Calibration {
     fn forecast(&self, policy: &Policy, calibrated: Option<Calibrated>) -> Forecast {
         let policy = Policy { calibrated, ..policy.clone() };
         Forecast::of(&policy, |region| self.paths.known(region).quality())
+    }
+}
+
+/// Between what the spans of a policy may be chosen, in whole seconds but the last.
+struct Bounds {
+    least: u64,
+    usual: u64,
+    /// If all have to fail together.
+    longest: u64,
+    usual_majority: Micros,
+}
+
+impl Bounds {
+    /// Where so many vote.
+    fn of(policy: &Policy, voters: u16) -> Self {
+        let usual = seconds(policy.usual_span(voters));
+        let until_seen = policy.interval / u64::from(voters.max(1));
+        let longest = PAGED_WITHIN.saturating_sub(until_seen).saturating_sub(ON_THE_WAY);
+        Self {
+            least: seconds(policy.least_span()),
+            usual,
+            longest: seconds(longest).max(usual),
+            usual_majority: policy.usual_majority_span(voters),
+        }
+    }
+
+    /// Whether something that was chosen, maybe under another interval or sensitivity, could be chosen again.
+    fn hold(&self, chosen: &Calibrated) -> bool {
+        let longest = if chosen.together { self.longest } else { self.usual };
+        (self.least..=longest).contains(&seconds(chosen.span))
+            && MAJORITY_FACTORS.iter().any(|factor| chosen.majority_span == self.usual_majority * *factor)
     }
 }
 
@@ -483,6 +511,37 @@ mod tests {
         let strict = Policy { sensitivity: crate::Sensitivity::Strict, ..policy(5) };
         let change = of(&strict, &[watched(0.0, 20.0); 5]).review(&strict, Moment(0)).unwrap();
         assert_eq!(change.calibrated.unwrap().span, S(22));
+    }
+
+    /// What was chosen under other settings stands only where it could be chosen under these.
+    #[test]
+    fn another_policy_has_other_bounds() {
+        let strict = |policy: Policy| Policy { sensitivity: crate::Sensitivity::Strict, ..policy };
+        let often = Policy { interval: S(10), ..policy(5) };
+        let seldom = Policy { interval: S(240), ..policy(5) };
+        for (before, after, share) in [
+            (policy(5), strict(policy(5)), 0.0),
+            (strict(policy(5)), policy(5), 0.01),
+            (often.clone(), seldom.clone(), 0.04),
+            (strict(policy(3)), policy(3), 0.0),
+        ] {
+            let paths = vec![watched(share, 60.0); before.regions.len()];
+            let mut calibration = of(&before, &paths);
+            calibration.review(&before, Moment(0)).unwrap();
+            calibration.follow(&after);
+            calibration.review(&after, Moment(0));
+            let anew = of(&after, &paths).review(&after, Moment(0)).unwrap().calibrated;
+            assert_eq!(calibration.chosen().cloned(), anew);
+        }
+        // A row that somebody changed delays no page.
+        let mut calibration = of(&policy(5), &[watched(0.3, 60.0); 5]);
+        let long = S(86_400);
+        let foreign =
+            Calibrated { span: long, together: true, majority_span: long, voters: 5, noisy: BTreeSet::new() };
+        calibration.restore(Some(foreign), []);
+        calibration.review(&policy(5), Moment(0));
+        let chosen = calibration.chosen().unwrap();
+        assert!(chosen.span < S(60) && chosen.majority_span <= S(1_200), "{chosen:?}");
     }
 
     #[test]
