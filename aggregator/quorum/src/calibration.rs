@@ -123,7 +123,7 @@ impl Calibration {
         chosen: Option<Calibrated>,
         paths: impl IntoIterator<Item = (Region, PathSums)>,
     ) {
-        self.chosen = chosen;
+        self.take(chosen);
         for (region, sums) in paths {
             self.paths.restore(region, sums);
         }
@@ -170,7 +170,7 @@ impl Calibration {
         let quality = |region: &Region| (region.clone(), self.paths.known(region).quality());
         let turned_noisy = after.difference(&before).map(quality).collect();
         let calmed = before.difference(&after).cloned().collect();
-        self.chosen = chosen.clone();
+        self.take(chosen.clone());
         Some(Recalibrated { calibrated: chosen, turned_noisy, calmed, expected })
     }
 
@@ -187,6 +187,11 @@ impl Calibration {
     /// False pages in 1,000 years that are expected under what applies, as of the latest review.
     pub fn expected(&self) -> Option<f64> {
         self.expected
+    }
+
+    fn take(&mut self, chosen: Option<Calibrated>) {
+        self.paths.noisy(chosen.as_ref().map(|one| one.noisy.clone()).unwrap_or_default());
+        self.chosen = chosen;
     }
 
     fn choice(&self, policy: &Policy) -> Option<Calibrated> {
