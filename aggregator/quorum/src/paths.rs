@@ -176,7 +176,9 @@ impl Meter {
     /// A path that is bad is known to be so before it is good again.
     fn known(&self) -> PathSums {
         let mut known = self.sums;
-        if let (Some(spell), Some(latest)) = (self.spell.filter(|spell| spell.common_at.is_none()), self.latest) {
+        if let (Some(spell), Some(latest)) =
+            (self.spell.filter(|spell| spell.common_at.is_none()), self.latest)
+        {
             known.close(&spell, latest);
         }
         known

@@ -269,7 +269,8 @@ mod tests {
             token_in(path).err().map(|error| error.to_string())
         };
         assert_eq!(told("qt_abc\n"), None);
-        for (text, problem) in [(" \n", "holds none"), ("[server]\ndata = 1\n", "holds something else than one token")]
+        for (text, problem) in
+            [(" \n", "holds none"), ("[server]\ndata = 1\n", "holds something else than one token")]
         {
             assert!(told(text).unwrap().contains(problem), "{text}");
         }

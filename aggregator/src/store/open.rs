@@ -163,7 +163,9 @@ pub(super) fn open(folder: &Path) -> Result<Opened, OpenError> {
 pub(super) fn open_to_read(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
     let file = folder.join(FILE);
     match fs::metadata(&file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(OpenError::Missing { file }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing { file });
+        }
         Err(error) => return Err(OpenError::Folder { path: file, error }),
         Ok(_) => {}
     }

@@ -4,11 +4,12 @@
 //! A region's vote is *fail* at most from the start of an outage of it until a scheduled check that began after the last
 //! failing one had ended has passed and arrived. So at any moment the regions that vote *fail* are among those whose such
 //! *window* covers it. Down wants, at one moment, `k` regions that vote *fail*, and their evidence to span `W`: from the
-//! start of the first failure to the end of a failing check of the `k`-th latest. A failure starts no earlier than its
-//! window, and a failing check ends no later than its outage and what such a check takes: nearly nothing where it is
-//! refused, a timeout where it is not answered. So where at no moment `k` windows overlap that far, for rule 3 or rule 4,
-//! nobody is paged. What is starved has no vote in part of the time, which makes `k` smaller: the smallest that it may
-//! become is taken. Rules that want more besides, such as domains, page less still.
+//! start of the first failure (or of the `k`-th, where they have to fail together: rule 4) to the end of a failing check of
+//! the `k`-th latest. A failure starts no earlier than its window, and a failing check ends no later than its outage and
+//! what such a check takes: nearly nothing where it is refused, a timeout where it is not answered. So where at no moment
+//! `k` windows overlap that far, for rule 3 or rule 4, nobody is paged. What is starved has no vote in part of the time,
+//! which makes `k` smaller: the smallest that it may become is taken. Rules that want more besides, such as domains, page
+//! less still.
 //!
 //! # Attempts that are lost
 //! A confirming attempt may be lost without any outage. Scheduled checks are not (that is an outage of its own), so by the
@@ -19,10 +20,11 @@
 //! - *For long enough*: each of the `k` has a failing check until the end of the span. One that needs a lost attempt for that
 //!   takes one of the `h`; so `k - h` of the windows reach as far by their outages.
 //! - The span begins with a window, or with a region that has none, and then no earlier than those seconds or that interval
-//!   before the moment. So where `W` is no longer than that, nothing is said about the span.
+//!   before the moment. So where `W` is no longer than that, nothing is said about the span. Where `k` have to fail together,
+//!   it begins no earlier than the `k - h`-th of the windows.
 //!
 //! An agent that always fails helps like a lost attempt, and its stretch is as old as any span: that so many fewer windows
-//! overlap is enough.
+//! overlap is enough, unless they have to fail together.
 
 use quorate_proto::Micros;
 use quorate_quorum::{Moment, Policy};
@@ -46,6 +48,8 @@ const LONGEST: Micros = Micros::from_secs(7_200);
 struct Wanted {
     regions: usize,
     span: Micros,
+    /// Whether so many have to fail from its beginning.
+    together: bool,
 }
 
 /// The part of a region's time in which it may vote *fail*.
@@ -200,9 +204,10 @@ fn wanted(policy: &Policy, fewest: u16, most: u16) -> [Wanted; 2] {
         |span: fn(&Policy, u16) -> Micros| voters().map(|m| span(policy, m)).min().unwrap_or_default();
     let fast = voters().map(|eligible| policy.needed(eligible)).min().unwrap_or(1);
     let majority = voters().map(|eligible| eligible / 2 + 1).min().unwrap_or(1);
+    let (fast_span, majority_span) = (spans(Policy::span_needed), spans(Policy::majority_span_needed));
     [
-        Wanted { regions: usize::from(fast), span: spans(Policy::span_needed) },
-        Wanted { regions: usize::from(majority), span: spans(Policy::majority_span_needed) },
+        Wanted { regions: usize::from(fast), span: fast_span, together: policy.counts_together() },
+        Wanted { regions: usize::from(majority), span: majority_span, together: true },
     ]
 }
 
@@ -217,11 +222,16 @@ fn reaches<'a>(
         return false;
     }
     let windows = wanted.regions.saturating_sub(helpers.count);
-    if windows == 0 || helpers.is_old || wanted.span <= helpers.wider {
+    let is_old = helpers.is_old && !wanted.together;
+    if windows == 0 || is_old || wanted.span <= helpers.wider {
         return true;
     }
-    let start = covering.clone().map(|window| window.start).min().unwrap_or_default();
-    let later = |end: Moment| covering.clone().filter(|window| window.fails_until >= end).count();
-    let end = covering.clone().map(|window| window.fails_until).filter(|end| later(*end) >= windows).max();
-    end.is_some_and(|end| end.since(start) >= wanted.span)
+    let begun = |start: Moment| covering.clone().filter(|window| window.start <= start).count();
+    let begins_with = if wanted.together { windows } else { 1 };
+    let starts = covering.clone().map(|window| window.start);
+    let start = starts.filter(|start| begun(*start) >= begins_with).min();
+    let reaching = |end: Moment| covering.clone().filter(|window| window.fails_until >= end).count();
+    let ends = covering.clone().map(|window| window.fails_until);
+    let end = ends.filter(|end| reaching(*end) >= windows).max();
+    start.zip(end).is_some_and(|(start, end)| end.since(start) >= wanted.span)
 }
