@@ -332,8 +332,9 @@ impl Bounds {
     /// Where so many vote.
     fn of(policy: &Policy, voters: u16) -> Self {
         let usual = seconds(policy.usual_span(voters));
-        let until_seen = policy.interval / u64::from(voters.max(1));
-        let longest = PAGED_WITHIN.saturating_sub(until_seen).saturating_sub(ON_THE_WAY);
+        // Where nothing answers, the others begin to fail when the first check has waited in vain.
+        let until_together = policy.until_seen(voters) + policy.timeout;
+        let longest = PAGED_WITHIN.saturating_sub(until_together).saturating_sub(ON_THE_WAY);
         Self {
             least: seconds(policy.least_span()),
             usual,

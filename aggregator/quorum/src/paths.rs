@@ -4,8 +4,8 @@
 //! A check stands for the time since the one before it: so the part of the time that a path is bad is right however often
 //! it is checked, and rounds of confirmation, which follow each other quickly, weigh little. A spell lasts from the start
 //! of its first failing check to that of the first that passes. Where half of the regions fail or more, it may be the
-//! server: every spell that is under way then says nothing of its path, and is dropped. What is still bad a vote's lifetime
-//! after others were for the last time is bad by itself, from there on. Paths that are known to be noisy do not count as
+//! server: every spell that is under way then says nothing of its path, and is dropped. What is still bad an hour after
+//! others were for the last time is no aftermath, and bad by itself from there on. Paths that are known to be noisy do not count as
 //! others: what fails all the time would make of each other failure a common one.
 //!
 //! Of spells in progress at a random moment, the mean time that is left is `E[l²] / 2 E[l]` (the inspection paradox of
@@ -26,6 +26,8 @@ const ASSUMED_S: f64 = 86_400.0;
 /// The mean age of what is known.
 const FADES_IN_S: f64 = 14.0 * 86_400.0;
 
+/// For how long after a fault of the server a region that still fails may owe it to that.
+const AFTERMATH: Micros = Micros::from_secs(3_600);
 /// No sum is larger: the squares of spells of a hundred years.
 const SUM_MAX: f64 = 1e20;
 
@@ -106,8 +108,7 @@ impl Paths {
             return;
         }
         let met = if others > 0 { f64::from(bad) / f64::from(others) } else { 0.0 };
-        let stale_after = self.stale_after;
-        let is_over = |spell: &Spell| spell.common_at.is_some_and(|at| at.after(stale_after) <= started);
+        let is_over = |spell: &Spell| spell.common_at.is_some_and(|at| at.after(AFTERMATH) <= started);
         let standing = meter.spell.filter(|spell| !is_over(spell));
         let spell = meter.spell.insert(standing.unwrap_or(Spell { started, met, ..Spell::default() }));
         spell.bad_s += gap_s;

@@ -58,7 +58,8 @@ impl Core {
             self.incidents.get(monitor).is_some_and(|open| open.incident.verdict == Verdict::Down.name());
         let says_nothing = is_down || self.maintenance.of(monitor).is_some();
         let Some(watched) = self.monitors.get_mut(monitor) else { return };
-        if observation.revision < watched.policy.revision {
+        let is_watched_from = watched.policy.regions.contains(&observation.region);
+        if !is_watched_from || observation.revision < watched.policy.revision {
             return;
         }
         if says_nothing {

@@ -273,8 +273,14 @@ proptest::proptest! {
         proptest::prop_assert!(chosen.noisy.len() <= policy.noisy_max());
         proptest::prop_assert!(change.expected <= PAGES_MAX || change.expected <= usual * AS_GOOD, "{} {usual}", change.expected);
         let forecast = Forecast::of(&under, |_| PathQuality::ASSUMED);
-        let worst_usual = Forecast::of(&policy, |_| PathQuality::ASSUMED).refused.worst;
-        proptest::prop_assert!(forecast.refused.worst <= S(60).max(worst_usual), "{:?}", forecast.refused);
+        let usual_of_those = Policy {
+            calibrated: Some(Calibrated { span: policy.usual_span(chosen.voters), together: false, ..chosen.clone() }),
+            ..policy.clone()
+        };
+        let worst_usual = Forecast::of(&usual_of_those, |_| PathQuality::ASSUMED);
+        for (worst, usual) in [(forecast.refused, worst_usual.refused), (forecast.silent, worst_usual.silent)] {
+            proptest::prop_assert!(worst.worst <= S(60).max(usual.worst + S(11)), "{worst:?} {usual:?}");
+        }
         if change.expected <= PAGES_MAX && chosen.span > S(11) {
             let shorter = Calibrated { span: chosen.span.saturating_sub(S(1)), ..chosen };
             proptest::prop_assert!(calibration.pages(&policy, Some(shorter)) > PAGES_MAX);
