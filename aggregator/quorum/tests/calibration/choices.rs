@@ -170,3 +170,66 @@ fn another_policy_is_followed() {
     observe(&mut calibration, agent(2), 260);
     assert!(watched(&calibration) > before + 100.0, "from the moment on at which it stands no more");
 }
+
+/// Five regions check every 30 s; which of them fail at a second is said. Gives what is known of the first path.
+fn watch_five(calibration: &mut Calibration, end: u64, fails: impl Fn(usize, u64) -> bool) -> PathSums {
+    for second in (0..end).step_by(30) {
+        for index in 0..5 {
+            let (agent, failed) = ((AgentKey([index as u8; 32]), &region(index)), fails(index, second));
+            let ended = seconds(second + if failed { 4 } else { 0 });
+            calibration.observe(agent, seconds(second), ended, failed);
+        }
+    }
+    calibration.paths().known(&region(0))
+}
+
+/// How much of the others is bad when a path turns so; what half of them see as well is nobody's path.
+#[test]
+fn who_fails_together() {
+    let known = |together: usize| {
+        let mut calibration = Calibration::new(&policy(5));
+        watch_five(&mut calibration, 900, |index, second| {
+            let from = if index == 0 { 300 } else { 270 };
+            index <= together && (from..420).contains(&second)
+        })
+    };
+    for (together, spells, met) in [(0, 1.0, 0.0), (1, 1.0, 0.25), (2, 0.0, 0.0), (4, 0.0, 0.0)] {
+        let known = known(together);
+        assert!((known.spells - spells).abs() < 1e-2, "{together}: {known:?}");
+        assert!((known.met - met).abs() < 1e-2, "{together}: {known:?}");
+        if spells > 0.0 {
+            assert!((known.lasted_s - 120.0).abs() < 1.0, "{known:?}");
+            assert!((known.lasted_squared - 14_400.0).abs() < 100.0, "{known:?}");
+            assert!((known.wait_s - 16.0).abs() < 0.1 && (known.failures - 4.0).abs() < 0.01, "{known:?}");
+        }
+    }
+}
+
+/// A path that is bad is known to be so before it is good again, unless half of the others are bad too.
+#[test]
+fn a_spell_that_is_under_way() {
+    let known = |together: usize| {
+        let mut calibration = Calibration::new(&policy(5));
+        watch_five(&mut calibration, 600, |index, second| index <= together && second >= 300)
+    };
+    assert!((known(0).spells - 1.0).abs() < 1e-2, "{:?}", known(0));
+    assert!(known(4).spells.abs() < 1e-9, "{:?}", known(4));
+}
+
+/// A check stands for as long as a vote lives and no longer; regions that are not of the monitor are forgotten.
+#[test]
+fn what_is_watched() {
+    let observe = |calibration: &mut Calibration, second: u64| {
+        calibration.observe((AgentKey([1; 32]), &region(0)), seconds(second), seconds(second), false);
+        calibration.paths().known(&region(0)).observed_s.round()
+    };
+    let mut calibration = Calibration::new(&policy(3));
+    assert_eq!([0, 30, 1_030].map(|second| observe(&mut calibration, second)), [0.0, 30.0, 90.0]);
+    let slower = Policy { interval: Micros::from_secs(300), ..policy(3) };
+    calibration.follow(&slower);
+    assert_eq!(observe(&mut calibration, 1_330), 390.0);
+    assert_eq!(observe(&mut calibration, 9_330), 990.0);
+    let elsewhere = Policy { regions: [region(1), region(2)].into(), ..policy(3) };
+    calibration.review(&elsewhere, seconds(9_330));
+    assert_eq!(calibration.paths().known(&region(0)), PathSums::default());
+}
