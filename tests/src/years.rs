@@ -2,7 +2,9 @@
 //! how long they take to be decided. `cargo run --release -p quorate-tests --bin years -- --help` is its face.
 //!
 //! # The world
-//! Regions check one monitor in staggered phases and send heartbeats every 5 s. What goes wrong is in `clusters.rs`: paths
+//! Regions check one monitor in staggered phases and send heartbeats every 5 s. Their agents may be enrolled with the
+//! provider at which they stand, as in production, so that the rule of domains applies ([`Setup::providers`]); with one
+//! monitor there are no outliers, as an agent contradicts the others on ten or on none. What goes wrong is in `clusters.rs`: paths
 //! that lose single checks and have bad spells, providers that take several regions with them, starved agents. A check
 //! on a path that is bad fails: refused ones after 40 ms, silent ones after the whole timeout, even if the path is good
 //! before (which real retransmission would notice: the world is worse than the real one). Agents answer a confirmation
@@ -29,6 +31,7 @@
 
 pub mod bound;
 mod clusters;
+mod exponential;
 mod skip;
 mod world;
 
@@ -59,6 +62,8 @@ pub struct Setup {
     pub sensitivity: Sensitivity,
     /// The evidence span, in place of the sensitivity's.
     pub confirm_for: Option<Micros>,
+    /// The agent of region `i` is labelled with provider `i % providers`, so that the rule of domains applies; 0: none is.
+    pub providers: u16,
     /// What the first region's agent does in place of checking.
     pub odd: Option<Odd>,
     /// Numbers that were found fitting for the paths; none: the usual ones.
@@ -96,7 +101,7 @@ pub struct Paths {
     pub worse: Option<(u16, Spells)>,
     /// The chance of a single check on a good path to be lost.
     pub loss: f64,
-    /// Region `i` is at provider `i % providers`; 0: regions share nothing.
+    /// Region `i` is at provider `i % providers`; 0: regions share nothing. What agents say of it is [`Setup::providers`].
     pub providers: u16,
     /// Spells in which a provider fails with all its regions.
     pub common: Spells,
@@ -176,6 +181,24 @@ pub struct Detections {
     pub recovery_slowest: Micros,
 }
 
+/// What came of clusters, by whether they are skipped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Audit {
+    /// Those that cannot page.
+    pub skipped: Paged,
+    /// Those that may.
+    pub others: Paged,
+}
+
+/// What came of some clusters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Paged {
+    /// How many there were.
+    pub clusters: u64,
+    /// Times that the verdict turned down.
+    pub pages: u64,
+}
+
 impl Setup {
     /// Five regions at T = 30 s with the defaults.
     pub const DEFAULT: Self = Self {
@@ -185,6 +208,7 @@ impl Setup {
         quorum: Quorum::Default,
         sensitivity: Sensitivity::Balanced,
         confirm_for: None,
+        providers: 0,
         odd: None,
         fitting: None,
     };
@@ -314,6 +338,10 @@ pub fn years(setup: &Setup, paths: &Paths, limits: &Run, mut told: impl FnMut(&Y
             let at = cluster.outages.first().map_or(0.0, |outage| outage.start.0 as f64 / 1e6);
             told(&Years { monitor_years: at / YEAR, ..report.clone() });
         }
+        let is_lone = skip.is_lone(&cluster);
+        if is_lone && report.lone_run >= limits.lone_max {
+            continue;
+        }
         let parts = skip.parts(&cluster);
         if parts.is_empty() {
             if report.lone_run < limits.lone_max && cluster.outages.len() < 64 {
@@ -392,6 +420,19 @@ pub fn compare(setup: &Setup, paths: &Paths, days: f64, seed: u64) -> (Vec<Chang
     world.carry_on(clusters.iter(), from, Micros::ZERO);
     let full = world.changes.iter().map(|change| Change { at: change.at.before(Micros(from.0)), ..*change });
     (skipping, full.collect())
+}
+
+/// Runs all clusters of some days, those as well that cannot page: what came of either kind.
+pub fn audit(setup: &Setup, paths: &Paths, days: f64, seed: u64) -> Audit {
+    let (warm, skip) = (World::warm(setup), Skip::new(setup));
+    let mut audit = Audit::default();
+    for cluster in Clusters::new(setup, paths, days * 86_400.0, seed) {
+        let pages = run(&warm, &cluster).changes.iter().filter(|change| change.to == Verdict::Down).count();
+        let kind = if skip.parts(&cluster).is_empty() { &mut audit.skipped } else { &mut audit.others };
+        kind.clusters += 1;
+        kind.pages += pages as u64;
+    }
+    audit
 }
 
 impl Years {

@@ -1,8 +1,10 @@
 //! The engine through thousands of monitor-years, and through thousands of total outages. See `quorate_tests::years`.
 
 use quorate_proto::Micros;
-use quorate_quorum::{Forecast, PathQuality, Sensitivity};
-use quorate_tests::years::{Fault, Odd, Paths, Run, Setup, Spells, Years, bound, compare, detections, years};
+use quorate_quorum::{Forecast, PAGES_MAX, PathQuality, Sensitivity};
+use quorate_tests::years::{
+    Fault, Odd, Paths, Run, Setup, Spells, Years, audit, bound, compare, detections, years,
+};
 
 const SEED: u64 = 20_261_122;
 
@@ -92,12 +94,54 @@ fn a_single_region_decides_in_thirty_seconds_after_its_first_failure() {
 
 #[test]
 fn skipping_quiet_stretches_changes_nothing() {
-    for (paths, days) in [(OUT_FOR_20_S, 20.0), (MIXED, 40.0)] {
-        let (skipping, full) = compare(&Setup::DEFAULT, &paths, days, SEED);
+    for (paths, days, providers) in [(OUT_FOR_20_S, 20.0, 0), (MIXED, 40.0, 0), (MIXED, 40.0, 3)] {
+        let (skipping, full) = compare(&Setup { providers, ..Setup::DEFAULT }, &paths, days, SEED);
         println!("{} changes of verdict in {days} days", full.len());
         assert!(full.len() > 100, "{}", full.len());
         assert_eq!(skipping, full);
     }
+}
+
+/// What is not run is said to be harmless by an argument. Here all of it is run, on paths bad enough that much of it is nearly a
+/// page, and of the rest some is.
+#[test]
+fn what_is_skipped_pages_nobody() {
+    let five = |odd, starved, days| (5, Sensitivity::Balanced, 0.08, odd, starved, days);
+    for (regions, sensitivity, share, odd, starved, days) in [
+        (1, Sensitivity::Balanced, 0.03, None, 0.0, 60.0),
+        (2, Sensitivity::Fast, 0.03, None, 0.0, 60.0),
+        (2, Sensitivity::Balanced, 0.03, None, 0.0, 120.0),
+        (3, Sensitivity::Balanced, 0.05, None, 0.0, 90.0),
+        (4, Sensitivity::Fast, 0.08, None, 0.0, 90.0),
+        (5, Sensitivity::Fast, 0.08, None, 0.0, 40.0),
+        five(None, 0.0, 40.0),
+        five(None, 0.01, 40.0),
+        five(Some(Odd::FailsAll), 0.0, 40.0),
+    ] {
+        let starved = Spells { share: starved, lasts: Micros::from_secs(60), is_fixed: false };
+        let paths = Paths::independent(share, Micros::from_secs(120), false);
+        let paths = Paths { loss: 0.003, starved, ..paths };
+        let setup = Setup { regions, sensitivity, odd, ..Setup::DEFAULT };
+        let found = audit(&setup, &paths, days, SEED);
+        println!("{regions} regions, {sensitivity:?}, {odd:?}, {starved:?}: {found:?}");
+        assert_eq!(found.skipped.pages, 0, "{setup:?} {found:?}");
+        assert!(found.others.pages > 0 && found.skipped.clusters > 100, "{setup:?} {found:?}");
+    }
+}
+
+/// Three of five regions at one provider that fails for minutes: more than half, for longer than rule 4 waits, and not the
+/// server. Where agents say who their provider is, nobody is paged for that.
+#[test]
+fn a_provider_that_fails_pages_less_where_agents_tell_it() {
+    let common = Spells { share: 0.000_1, lasts: Micros::from_secs(300), is_fixed: false };
+    let paths = Paths { providers: 2, common, ..OUT_FOR_20_S };
+    let [silent, told] = [0, 2].map(|providers| {
+        let found = ran(&Setup { providers, ..Setup::DEFAULT }, &paths, 20.0, 100);
+        println!("5 regions at 2 providers, {providers} of them labelled: {found:?}");
+        found
+    });
+    assert!(silent.pages > 50, "{silent:?}");
+    assert!(told.pages * 10 < silent.pages, "{told:?}");
 }
 
 /// Regions, share of the time that paths are bad, seconds at a time; the years of the run. What the closed forms of
@@ -143,7 +187,7 @@ fn closed_forms_expect_what_the_simulation_finds() {
 #[test]
 fn calibrated_rules_stay_under_the_limit_where_the_usual_do_not() {
     for (regions, share, lasts, monitor_years) in
-        [(5, 0.01, 20, 200.0), (5, 0.003, 60, 300.0), (3, 0.001, 60, 300.0), (7, 0.02, 60, 60.0)]
+        [(5, 0.01, 20, 200.0), (5, 0.003, 60, 300.0), (3, 0.001, 60, 20_000.0), (7, 0.02, 60, 60.0)]
     {
         let paths = Paths::independent(share, Micros::from_secs(lasts), false);
         let usual = Setup { regions, ..Setup::DEFAULT };
@@ -164,7 +208,8 @@ fn calibrated_rules_stay_under_the_limit_where_the_usual_do_not() {
             found.slowest,
             found.mean,
         );
-        assert_eq!(after.pages, 0, "half a page in 1,000 years: {after:?}");
+        let at_least = bound::lower(after.pages) / after.monitor_years * 1_000.0;
+        assert!(at_least < PAGES_MAX, "{at_least} in 1,000 years: {after:?}");
         assert_eq!(found.missed, 0, "{found:?}");
         assert!(found.slowest <= Micros::from_secs(60), "{found:?}");
     }

@@ -186,12 +186,13 @@ impl History {
     }
 }
 
-/// Stretches merged and in order, so that asking whether an instant is in one of them is a search.
+/// Stretches merged and in order, so that asking whether an instant is in one of them is a search. No instant is in an
+/// empty one.
 struct Cover(Vec<Stretch>);
 
 impl Cover {
     fn of(stretches: impl Iterator<Item = Stretch>) -> Self {
-        let mut sorted = stretches.filter(|one| one.to > one.from).collect::<Vec<_>>();
+        let mut sorted = stretches.collect::<Vec<_>>();
         sorted.sort_unstable();
         let mut merged = Vec::<Stretch>::with_capacity(sorted.len());
         for one in sorted {

@@ -6,6 +6,8 @@
 mod rules;
 mod votes;
 
+pub use rules::{CalibratedRecord, PolicyRecord, RuleRecord};
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -83,60 +85,6 @@ pub struct DecisionRecord {
     pub state: StateRecord,
     /// Every configured region.
     pub regions: Vec<RegionRecord>,
-}
-
-/// A rule by its name, and its numbers by theirs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RuleRecord {
-    /// `fast_quorum`, `majority`, `single_region`, `some_fail`, `too_few_voters`, `recovered`, `first_votes` or
-    /// `too_few_domains`.
-    pub name: String,
-    /// Counts of regions and attempts; spans end in `_us`.
-    pub numbers: BTreeMap<String, u64>,
-}
-
-/// The settings that decide.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PolicyRecord {
-    /// From one scheduled check to the next.
-    pub interval_us: u64,
-    /// The deadline around one check.
-    pub timeout_us: u64,
-    /// `default`, `majority`, `all_but_one`, `all`, or a number.
-    pub quorum: String,
-    /// How long the evidence must span for the fast rule, where the operator said so.
-    pub confirm_for_us: Option<u64>,
-    /// `fast`, `balanced` or `strict`.
-    pub sensitivity: String,
-    /// How long an announced restart may take.
-    pub restart_budget_us: u64,
-    /// The labels of agents whose values form domains.
-    pub domains: BTreeSet<String>,
-    /// How many domains of each must fail, where so many are there.
-    pub min_domains: u16,
-    /// What was found fitting for the paths as they were measured, where that was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibrated: Option<CalibratedRecord>,
-    /// The revision of the assignments that brought the monitor's form.
-    pub revision: u64,
-}
-
-/// The numbers that fit the paths of a monitor as they were measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CalibratedRecord {
-    /// How long the evidence must span for the fast rule.
-    pub span_us: u64,
-    /// Whether enough regions must fail together for that span.
-    pub together: bool,
-    /// How long more than half must fail together.
-    pub majority_span_us: u64,
-    /// With so many voters or more.
-    pub voters: u16,
-    /// Regions that abstain because their paths are noisy.
-    pub noisy: BTreeSet<Region>,
 }
 
 /// What the rules look at beside votes.

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 use quorate_proto::Micros;
 use quorate_quorum::{Quorum, Sensitivity};
 use quorate_tests::{
-    clock::Stopwatch,
+    clock::{CpuStopwatch, Stopwatch},
     years::{Detections, Fault, Odd, Paths, Run, Setup, Spells, Years, bound, detections, years},
 };
 use serde_json::json;
@@ -70,6 +70,9 @@ struct Arguments {
     /// So many providers share the regions; 0: none
     #[arg(long, default_value_t = 3)]
     providers: u16,
+    /// Agents do not say at which provider they stand, so that providers are no domains
+    #[arg(long)]
+    no_domains: bool,
     /// The part of the time that a provider fails with all its regions
     #[arg(long, default_value_t = 0.000_001)]
     common_share: f64,
@@ -116,7 +119,8 @@ enum OddName {
 struct Row {
     setup: Setup,
     ran: Years,
-    seconds: f64,
+    /// What that took of one core.
+    cpu_seconds: f64,
     refused: Detections,
     silent: Detections,
 }
@@ -130,6 +134,7 @@ fn main() -> anyhow::Result<()> {
     );
     let paths = arguments.paths();
     let mut out = std::io::stdout().lock();
+    let mut slow = Vec::new();
     if !arguments.json {
         writeln!(out, "{}\n{HEAD}", arguments.title(&paths))?;
     }
@@ -139,7 +144,12 @@ fn main() -> anyhow::Result<()> {
             let line = if arguments.json { row.json(&paths).to_string() } else { row.line() };
             writeln!(out, "{line}")?;
             out.flush()?;
+            slow.extend(row.why_slow());
         }
+    }
+    if !arguments.json && !slow.is_empty() {
+        writeln!(out, "\nBelow {FAST_ENOUGH:.0} monitor-years a CPU second:")?;
+        slow.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     Ok(())
 }
@@ -167,7 +177,7 @@ impl Arguments {
             .worse
             .map_or_else(String::new, |(count, worse)| format!(" ({count} of them {})", of(&worse)));
         format!(
-            "seed {}; T = {} s, timeout {} s; paths bad {}{worse}; {} % of checks lost; {} providers bad {}; agents starved {}",
+            "seed {}; T = {} s, timeout {} s; paths bad {}{worse}; {} % of checks lost; {} providers bad {}, {}; agents starved {}",
             self.seed,
             self.interval,
             self.timeout,
@@ -175,6 +185,7 @@ impl Arguments {
             paths.loss * 100.0,
             paths.providers,
             of(&paths.common),
+            if self.no_domains { "and no domains" } else { "and domains" },
             of(&paths.starved),
         )
     }
@@ -191,6 +202,7 @@ impl Arguments {
                 Set::Strict => Sensitivity::Strict,
             },
             confirm_for: self.confirm_for.map(Micros::from_secs),
+            providers: if self.no_domains { 0 } else { self.providers },
             odd: self.odd.map(|odd| match odd {
                 OddName::FailsAll => Odd::FailsAll,
                 OddName::PassesAll => Odd::PassesAll,
@@ -208,7 +220,7 @@ impl Arguments {
             pages_max: self.pages_max,
             seed: self.seed,
         };
-        let watch = Stopwatch::start();
+        let (watch, cpu) = (Stopwatch::start(), CpuStopwatch::start());
         let mut told_at = 0.0;
         let is_watched = std::io::stderr().is_terminal();
         let ran = years(&setup, paths, &limits, |done| {
@@ -224,18 +236,49 @@ impl Arguments {
         if told_at > 0.0 {
             eprint!("\r{:60}\r", "");
         }
-        let seconds = watch.seconds();
+        let cpu_seconds = cpu.seconds();
         let found = |fault| detections(&setup, fault, false, self.outages, self.seed);
-        Row { setup, ran, seconds, refused: found(Fault::Refused), silent: found(Fault::Silent) }
+        Row { setup, ran, cpu_seconds, refused: found(Fault::Refused), silent: found(Fault::Silent) }
     }
 }
 
 const HEAD: &str = " n sensitivity    W  k |  false pages (by rule 4) in years |  per 1,000  below (95 %) \
-    | refused: mean   p99   max | silent: mean   p99   max | missed | extra load | years/s";
+    | refused: mean   p99   max | silent: mean   p99   max | missed | extra load | years/CPU s";
+
+/// Monitor-years a CPU second that are wanted of every row.
+const FAST_ENOUGH: f64 = 1_000.0;
 
 impl Row {
     fn per_thousand(&self, count: f64) -> f64 {
         count / self.ran.monitor_years * 1_000.0
+    }
+
+    /// Monitor-years a CPU second.
+    fn speed(&self) -> f64 {
+        self.ran.monitor_years / self.cpu_seconds
+    }
+
+    /// Where it is slow, what of it has to be run in full.
+    fn why_slow(&self) -> Option<String> {
+        let ran = &self.ran;
+        let a_year = |count: u64| count as f64 / ran.monitor_years;
+        (self.speed() < FAST_ENOUGH).then(|| {
+            format!(
+                "{:2} {:<11} {:>6.0}: of {:.0} clusters of outages a year {:.1} may page and are run event by event{}: {:.0} events a year, and {:.0} ns an event",
+                self.setup.regions,
+                self.sensitivity(),
+                self.speed(),
+                a_year(ran.clusters),
+                a_year(ran.clusters_run),
+                if ran.lone_run > 0 { format!(", as are {} others in all, to see that they do not", ran.lone_run) } else { String::new() },
+                a_year(ran.events),
+                self.cpu_seconds / ran.events as f64 * 1e9,
+            )
+        })
+    }
+
+    fn sensitivity(&self) -> String {
+        format!("{:?}", self.setup.sensitivity).to_lowercase()
     }
 
     fn line(&self) -> String {
@@ -245,9 +288,9 @@ impl Row {
             format!("{:5.1} {:5.1} {:5.1}", seconds(found.mean), seconds(found.p99), seconds(found.slowest))
         };
         format!(
-            "{:2} {:<11} {:>4} {:>2} | {:>12} {:>11} {:>8.0} | {:>10.3} {:>13.3} |       {} |      {} | {:>6} | {:>8.2} % | {:>7.0}{}",
+            "{:2} {:<11} {:>4} {:>2} | {:>12} {:>11} {:>8.0} | {:>10.3} {:>13.3} |       {} |      {} | {:>6} | {:>8.2} % | {:>11.0}{}",
             setup.regions,
-            format!("{:?}", setup.sensitivity).to_lowercase(),
+            self.sensitivity(),
             policy.span_needed(setup.regions).to_string(),
             policy.needed(setup.regions),
             ran.pages,
@@ -259,7 +302,7 @@ impl Row {
             found(&self.silent),
             self.refused.missed + self.silent.missed,
             ran.extra_load * 100.0,
-            ran.monitor_years / self.seconds,
+            self.speed(),
             if ran.pages_impossible > 0 { "  WRONG: pages where none can be" } else { "" },
         )
     }
@@ -280,7 +323,7 @@ impl Row {
         json!({
             "seed": ran.seed,
             "regions": setup.regions,
-            "sensitivity": format!("{:?}", setup.sensitivity).to_lowercase(),
+            "sensitivity": self.sensitivity(),
             "interval_s": setup.interval.as_secs_f64(),
             "timeout_s": setup.timeout.as_secs_f64(),
             "needed": policy.needed(setup.regions),
@@ -289,6 +332,7 @@ impl Row {
             "worse": paths.worse.map(|(regions, worse)| json!({ "regions": regions, "paths": spells(worse) })),
             "loss": paths.loss,
             "providers": paths.providers,
+            "domains": setup.providers > 0,
             "common": spells(paths.common),
             "starved": spells(paths.starved),
             "monitor_years": ran.monitor_years,
@@ -304,7 +348,10 @@ impl Row {
             "extra_load": ran.extra_load,
             "refused": found(&self.refused),
             "silent": found(&self.silent),
-            "years_per_second": ran.monitor_years / self.seconds,
+            "events": ran.events,
+            "cpu_seconds": self.cpu_seconds,
+            "years_per_cpu_second": self.speed(),
+            "why_slow": self.why_slow(),
         })
     }
 }

@@ -1,12 +1,30 @@
 //! Which clusters cannot page, whatever the engine does: they are counted and not run.
 //!
-//! A region's vote is *fail* at most from the start of an outage of it until a scheduled check that began after the
-//! outage has passed. So at any moment the regions that vote *fail* are among those whose such *window* covers it, and
-//! one more for each confirming attempt that is lost. Down wants, at one moment, `k` regions that vote *fail*, and their
-//! evidence to span `W`: from the start of the first failure to the end of a failing check of the `k`-th latest. A
-//! failure starts no earlier than its window, and a failing check ends no later than its outage and a timeout. So where
-//! at no moment `k` windows overlap that far, for rule 3 or rule 4, nobody is paged. What is starved has no vote in part
-//! of the time, which makes `k` smaller: the smallest that it may become is taken.
+//! # Windows
+//! A region's vote is *fail* at most from the start of an outage of it until a scheduled check that began after the last
+//! failing one had ended has passed and arrived. So at any moment the regions that vote *fail* are among those whose such
+//! *window* covers it. Down wants, at one moment, `k` regions that vote *fail*, and their evidence to span `W`: from the
+//! start of the first failure (or of the `k`-th, where they have to fail together: rule 4) to the end of a failing check of
+//! the `k`-th latest. A failure starts no earlier than its window, and a failing check ends no later than its outage and
+//! what such a check takes: nearly nothing where it is refused, a timeout where it is not answered. So where at no moment
+//! `k` windows overlap that far, for rule 3 or rule 4, nobody is paged. What is starved has no vote in part of the time,
+//! which makes `k` smaller: the smallest that it may become is taken. Rules that want more besides, such as domains, page
+//! less still.
+//!
+//! # Attempts that are lost
+//! A confirming attempt may be lost without any outage. Scheduled checks are not (that is an outage of its own), so by the
+//! next one a region without a window passes again. Let `h` attempts of a cluster be lost.
+//! - *Enough*: of the `k` regions at most `h` have no window. The others' windows are wider than thought: an attempt that is
+//!   lost just before makes a stretch begin sooner, and one that is lost just after makes it go on. By seconds where `h` is 1,
+//!   for the other attempt of the pair, a second apart, passes or has an outage; by up to an interval where it is more.
+//! - *For long enough*: each of the `k` has a failing check until the end of the span. One that needs a lost attempt for that
+//!   takes one of the `h`; so `k - h` of the windows reach as far by their outages.
+//! - The span begins with a window, or with a region that has none, and then no earlier than those seconds or that interval
+//!   before the moment. So where `W` is no longer than that, nothing is said about the span. Where `k` have to fail together,
+//!   it begins no earlier than the `k - h`-th of the windows.
+//!
+//! An agent that always fails helps like a lost attempt, and its stretch is as old as any span: that so many fewer windows
+//! overlap is enough, unless they have to fail together.
 
 use quorate_proto::Micros;
 use quorate_quorum::{Moment, Policy};
@@ -16,6 +34,12 @@ use super::{Fault, Outage, Setup, clusters::Cluster};
 /// A cluster of more outages than this is looked at in parts.
 const LONG: usize = 64;
 
+/// From a scheduled check's start to the arrival of its pass: 0.15 s for the check, 0.1 s in the agent, less than 0.9 s on the way.
+const PASS_ARRIVES: Micros = Micros::from_secs(2);
+
+/// How much wider one lost attempt may make a window: two attempts are one second apart, and the second one's pass arrives.
+const LOST_WIDENS: Micros = Micros::from_secs(3);
+
 /// No outage is longer: one of a mean of minutes is so with a chance that nobody will see.
 const LONGEST: Micros = Micros::from_secs(7_200);
 
@@ -24,6 +48,8 @@ const LONGEST: Micros = Micros::from_secs(7_200);
 struct Wanted {
     regions: usize,
     span: Micros,
+    /// Whether so many have to fail from its beginning.
+    together: bool,
 }
 
 /// The part of a region's time in which it may vote *fail*.
@@ -45,6 +71,19 @@ pub(super) struct Skip {
     fewest: u32,
 }
 
+/// Regions that may vote *fail* without a window.
+#[derive(Clone, Copy, Debug)]
+struct Helpers {
+    count: usize,
+    /// How much sooner a stretch may begin than the outage, or before the moment that is looked at where there is none; and
+    /// how much longer a vote may last.
+    wider: Micros,
+    /// How much longer checks fail than by outages.
+    longer: Micros,
+    /// One of them always fails.
+    is_old: bool,
+}
+
 impl Skip {
     pub(super) fn new(setup: &Setup) -> Self {
         let policy = setup.policy();
@@ -59,9 +98,7 @@ impl Skip {
     /// at which enough windows overlap. What the engine remembers of a region's earlier outages is gone by then; the
     /// rounds that were spent before are not counted, so that confirmations are rationed a little less than they would be.
     pub(super) fn parts(&self, cluster: &Cluster) -> Vec<Cluster> {
-        if let ([outage], []) = (cluster.outages.as_slice(), cluster.lost.as_slice())
-            && self.is_alone(outage)
-        {
+        if self.is_lone(cluster) {
             return Vec::new();
         }
         let starving = cluster.outages.iter().filter(|outage| outage.fault == Fault::Starved);
@@ -71,7 +108,12 @@ impl Skip {
         // An agent that always fails is one of the regions that vote so. In a long cluster attempts that are lost are few
         // beside outages.
         let lost = if is_long { 0 } else { cluster.lost.len() };
-        let helpers = lost + usize::from(self.setup.has_constant_failure());
+        let helpers = self.helpers(lost);
+        let failing = cluster.outages.iter().fold(0_u32, |regions, outage| regions | outage.regions);
+        let fewest = wanted.iter().map(|wanted| wanted.regions).min().unwrap_or_default();
+        if (failing.count_ones() as usize) + helpers.count < fewest {
+            return Vec::new();
+        }
         let moments = self.moments(&cluster.outages, wanted, helpers);
         match (moments.is_empty(), is_long) {
             (true, _) => Vec::new(),
@@ -80,11 +122,21 @@ impl Skip {
         }
     }
 
+    fn helpers(&self, lost: usize) -> Helpers {
+        let is_old = self.setup.has_constant_failure();
+        let (wider, longer) = match lost {
+            0 => (Micros::ZERO, Micros::ZERO),
+            1 => (LOST_WIDENS, LOST_WIDENS),
+            2.. => (LOST_WIDENS + self.setup.interval, LOST_WIDENS),
+        };
+        Helpers { count: lost + usize::from(is_old), wider, longer, is_old }
+    }
+
     /// The moments at which it cannot be excluded that down is about to be said, in order.
-    fn moments(&self, outages: &[Outage], wanted: &[Wanted], helpers: usize) -> Vec<Moment> {
+    fn moments(&self, outages: &[Outage], wanted: &[Wanted], helpers: Helpers) -> Vec<Moment> {
         let mut active: Vec<Window> = Vec::new();
         let mut moments = Vec::new();
-        for window in self.windows(outages) {
+        for window in self.windows(outages, helpers) {
             active.retain(|other| window.start < other.closes);
             active.push(window);
             if wanted.iter().any(|wanted| reaches(active.iter(), wanted, helpers)) {
@@ -113,8 +165,10 @@ impl Skip {
         spans.iter().map(part).collect()
     }
 
-    /// Whether an outage by itself cannot page: nearly all are of this kind, so this is looked at first.
-    fn is_alone(&self, outage: &Outage) -> bool {
+    /// Whether it is one outage that by itself cannot page: nearly all are of this kind, so this is looked at first.
+    #[inline]
+    pub(super) fn is_lone(&self, cluster: &Cluster) -> bool {
+        let ([outage], []) = (cluster.outages.as_slice(), cluster.lost.as_slice()) else { return false };
         self.fewest > 1
             && !self.setup.has_constant_failure()
             && outage.fault != Fault::Starved
@@ -122,19 +176,20 @@ impl Skip {
     }
 
     /// Of each region, with those that touch made one; in order of their start.
-    fn windows(&self, outages: &[Outage]) -> Vec<Window> {
-        let lingers = self.setup.interval + self.setup.timeout * 2;
+    fn windows(&self, outages: &[Outage], helpers: Helpers) -> Vec<Window> {
         let mut windows: Vec<Window> = Vec::with_capacity(outages.len());
         for outage in outages {
+            let start = outage.start.before(helpers.wider);
+            let fails_until = outage.end.after(outage.fault.takes(self.setup.timeout)).after(helpers.longer);
+            let closes = fails_until.after(self.setup.interval).after(PASS_ARRIVES).after(helpers.wider);
             for region in (0..self.setup.regions).filter(|region| outage.regions & (1 << region) != 0) {
-                let (fails_until, closes) = (outage.end.after(self.setup.timeout), outage.end.after(lingers));
                 let touching = windows.iter_mut().rev().take(LONG).find(|window| window.region == region);
-                match touching.filter(|window| outage.start <= window.closes) {
+                match touching.filter(|window| start <= window.closes) {
                     Some(window) => {
                         window.fails_until = window.fails_until.max(fails_until);
                         window.closes = window.closes.max(closes);
                     }
-                    None => windows.push(Window { region, start: outage.start, fails_until, closes }),
+                    None => windows.push(Window { region, start, fails_until, closes }),
                 }
             }
         }
@@ -149,24 +204,34 @@ fn wanted(policy: &Policy, fewest: u16, most: u16) -> [Wanted; 2] {
         |span: fn(&Policy, u16) -> Micros| voters().map(|m| span(policy, m)).min().unwrap_or_default();
     let fast = voters().map(|eligible| policy.needed(eligible)).min().unwrap_or(1);
     let majority = voters().map(|eligible| eligible / 2 + 1).min().unwrap_or(1);
+    let (fast_span, majority_span) = (spans(Policy::span_needed), spans(Policy::majority_span_needed));
     [
-        Wanted { regions: usize::from(fast), span: spans(Policy::span_needed) },
-        Wanted { regions: usize::from(majority), span: spans(Policy::majority_span_needed) },
+        Wanted { regions: usize::from(fast), span: fast_span, together: policy.counts_together() },
+        Wanted { regions: usize::from(majority), span: majority_span, together: true },
     ]
 }
 
 /// Whether regions that may fail at one moment are enough, and may have evidence that spans long enough.
-fn reaches<'a>(covering: impl Iterator<Item = &'a Window> + Clone, wanted: &Wanted, helpers: usize) -> bool {
+fn reaches<'a>(
+    covering: impl Iterator<Item = &'a Window> + Clone,
+    wanted: &Wanted,
+    helpers: Helpers,
+) -> bool {
     let count = covering.clone().count();
-    if count + helpers < wanted.regions {
+    if count + helpers.count < wanted.regions {
         return false;
     }
-    if helpers > 0 || wanted.span == Micros::ZERO {
+    let windows = wanted.regions.saturating_sub(helpers.count);
+    let is_old = helpers.is_old && !wanted.together;
+    if windows == 0 || is_old || wanted.span <= helpers.wider {
         return true;
     }
-    let start = covering.clone().map(|window| window.start).min().unwrap_or_default();
-    let later = |end: Moment| covering.clone().filter(|window| window.fails_until >= end).count();
-    let end =
-        covering.clone().map(|window| window.fails_until).filter(|end| later(*end) >= wanted.regions).max();
-    end.is_some_and(|end| end.since(start) >= wanted.span)
+    let begun = |start: Moment| covering.clone().filter(|window| window.start <= start).count();
+    let begins_with = if wanted.together { windows } else { 1 };
+    let starts = covering.clone().map(|window| window.start);
+    let start = starts.filter(|start| begun(*start) >= begins_with).min();
+    let reaching = |end: Moment| covering.clone().filter(|window| window.fails_until >= end).count();
+    let ends = covering.clone().map(|window| window.fails_until);
+    let end = ends.filter(|end| reaching(*end) >= windows).max();
+    start.zip(end).is_some_and(|(start, end)| end.since(start) >= wanted.span)
 }

@@ -18,6 +18,9 @@ const BETWEEN_ATTEMPTS: Micros = Micros::from_secs(1);
 /// Passes before the world is warm.
 const WARM_UP: Micros = Micros::from_secs(600);
 
+/// The label whose values are the domains.
+const PROVIDER: &str = "provider";
+
 /// A time in which checks fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outage {
@@ -99,6 +102,16 @@ enum Happening {
     Result { agent: u16, passed: bool, took: Micros },
 }
 
+impl Fault {
+    /// From the start of a check that fails so to its end.
+    pub(super) fn takes(self, timeout: Micros) -> Micros {
+        match self {
+            Self::Refused => REFUSAL_TAKES,
+            Self::Silent | Self::Starved => timeout,
+        }
+    }
+}
+
 impl Outage {
     pub(super) fn later(self, by: Moment) -> Self {
         Self { start: self.start.after(Micros(by.0)), end: self.end.after(Micros(by.0)), ..self }
@@ -142,6 +155,7 @@ impl World {
             confirming: 0,
         };
         world.tell(Event::Configure { monitor, policy: setup.policy() });
+        world.enrol(setup.providers);
         for agent in 0..setup.regions {
             world.plan(Moment(0).after(phase(setup, agent)), Happening::Scheduled(agent));
             world.plan(Moment(u64::from(agent) * 700_000), Happening::Heartbeat(agent));
@@ -151,6 +165,15 @@ impl World {
         world.changes.clear();
         world.usual = world.engine.monitor(&world.monitor, world.now).and_then(|state| state.verdict);
         world
+    }
+
+    /// Enrols every agent with the provider at which it stands.
+    fn enrol(&mut self, providers: u16) {
+        for (agent, index) in self.agents.clone().into_iter().zip(0_u16..) {
+            let provider = index.checked_rem(providers).map(|provider| format!("p{provider}"));
+            let labels = provider.map(|provider| (PROVIDER.to_owned(), provider)).into_iter().collect();
+            self.tell(Event::Enrolled { agent: agent.key, region: agent.region, labels });
+        }
     }
 
     /// After this time the world looks the same.
@@ -279,11 +302,7 @@ impl World {
             Some(Odd::PassesAll) => None,
             None => self.outage(index).or_else(|| is_lost.then_some(Fault::Refused)),
         };
-        let took = match fault {
-            None => PASS_TAKES,
-            Some(Fault::Refused) => REFUSAL_TAKES,
-            Some(Fault::Silent | Fault::Starved) => self.timeout,
-        };
+        let took = fault.map_or(PASS_TAKES, |fault| fault.takes(self.timeout));
         let passed = fault.is_none();
         let transit = self.agents.get(usize::from(index)).map_or(Micros::ZERO, |agent| agent.transit);
         let batched = if passed { BATCHED } else { Micros::ZERO };

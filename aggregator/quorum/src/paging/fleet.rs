@@ -140,10 +140,12 @@ impl Paging {
 
     /// Nobody could be heard: silence counts from here.
     pub(super) fn agents_paused(&mut self, at: Moment) {
-        for agent in self.fleet.agents.values_mut() {
+        let due = at.after(self.silence());
+        for (key, agent) in &mut self.fleet.agents {
             agent.silent_from = at;
             if agent.standing == Standing::Missing {
                 agent.standing = Standing::Here;
+                self.agenda.set_if_none(Due::Agent(*key), due);
             }
         }
     }

@@ -132,6 +132,7 @@ impl Paging {
 
     /// Makes a group of all that turned lately, of which `last` is the latest.
     fn trip(&mut self, last: &MonitorId, at: Moment, effects: &mut Vec<PagingEffect>) {
+        // The latest is the one that others join; where the clock was set back, one from before begins later.
         let group = at.max(self.guard.groups.last_key_value().map_or(at, |(last, _)| Moment(last.0 + 1)));
         let hold_ends = |paging: &Self, id: &MonitorId| match paging.wards.get(id)?.kept.wait {
             Some(Wait::Fleet { until }) => Some(until),

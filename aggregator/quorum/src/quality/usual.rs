@@ -79,7 +79,8 @@ impl Baseline {
 
     /// How many abnormal ends within an hour are a spike; none where that cannot be said.
     pub fn spike_from(&self) -> Option<u16> {
-        let rate = self.rate()?;
+        // What is beyond the largest number is beyond it at that rate already, and the sum below stays short.
+        let rate = self.rate()?.min(f64::from(SPIKE_MAX));
         (SPIKE_MIN..=SPIKE_MAX).find(|needed| false_spikes(rate, *needed) <= FALSE_SPIKES_MAX)
     }
 
@@ -104,13 +105,10 @@ fn at_least(count: u16, mean: f64) -> f64 {
     // The tail itself, not one less its complement: that would end at the precision of the number 1.
     let mut sum = 0.0;
     let mut number = f64::from(count);
-    while term > sum * 1e-12 && term > 0.0 {
+    while term > sum * 1e-12 {
         sum += term;
         number += 1.0;
         term *= mean / number;
-        if number > 1_000.0 {
-            break;
-        }
     }
     sum.min(1.0)
 }
@@ -216,9 +214,51 @@ mod tests {
             (10.0, 10.0, Some(5)),   // one a day
             (240.0, 10.0, Some(12)), // one an hour
             (24_000.0, 10.0, None),  // a hundred an hour: reconnections tell of that
+            (1e9, 10.0, None),       // whatever the figures are
         ] {
             assert_eq!(spike(ends, days), wanted, "{ends} in {days} days");
         }
+    }
+
+    #[test]
+    fn ends_a_day() {
+        assert_eq!(Baseline { ends: 3.0, hours: 36.0, at: Moment(0) }.per_day(), 2.0);
+        assert_eq!(Baseline::default().per_day(), 0.0, "nothing is known");
+    }
+
+    /// Half of ends and hours is left after a week; what is held meanwhile adds up, and silence does not.
+    #[test]
+    fn what_is_usual_is_forgotten_by_half_in_a_week() {
+        let minutes = |minutes: u64| Moment(0).after(Micros::from_secs(60 * minutes));
+        let mut usual = Usual::restored(Baseline { ends: 8.0, hours: 400.0, at: Moment(0) });
+        let week = 7 * 24 * 60;
+        usual.heard(minutes(week));
+        assert_eq!((usual.baseline.ends, usual.baseline.hours), (4.0, 200.0));
+        usual.heard(minutes(week + 1));
+        let held = usual.baseline.hours - 200.0;
+        assert!((held * 60.0 - (1.0 - 200.0 * 0.5_f64.ln().abs() / 168.0)).abs() < 1e-3, "{held}");
+        usual.heard(minutes(2 * week));
+        assert!((usual.baseline.hours - 100.0).abs() < 0.1, "a week of silence: {:?}", usual.baseline);
+        assert!((usual.baseline.ends - 2.0).abs() < 1e-3);
+    }
+
+    /// Quiet hours are worth writing down four times a day and not each minute.
+    #[test]
+    fn quiet_hours_are_learned_a_few_times_a_day() {
+        let mut usual = Usual::default();
+        let minutes = |minutes: u64| Moment(0).after(Micros::from_secs(60 * minutes));
+        assert_eq!((0..24 * 60).filter(|minute| usual.heard(minutes(*minute))).count(), 3);
+        assert!(usual.baseline.hours < 24.0, "{:?}", usual.baseline);
+    }
+
+    /// A canary counts as held for as long as one report of it may be lost.
+    #[test]
+    fn a_canary_that_is_not_heard_of_is_not_held() {
+        let mut usual = Usual::default();
+        assert!(!usual.is_held(Moment(0)));
+        usual.heard(Moment(0));
+        assert!(usual.is_held(Moment(0).after(HEARD_MAX)));
+        assert!(!usual.is_held(Moment(1).after(HEARD_MAX)));
     }
 
     #[test]

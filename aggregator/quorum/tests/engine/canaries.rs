@@ -389,3 +389,69 @@ fn a_single_region() {
         ",
     );
 }
+
+/// An end that is as old as a vote lives is history; so is one of the monitor's old form.
+#[test]
+fn late_ends_and_old_forms_alarm_nobody() {
+    for (end, asks) in [("aged 60", false), ("aged 59.9", true), ("under 0", false), ("under 2", true)] {
+        let asked = if asks { "62 ask r1 r2 r3 r4 r5" } else { "" };
+        check(
+            &format!(
+                "
+                 watch 5 every 30
+                 0 ok all
+                 30..60/30 ok r2 r3 r4 r5
+                 62 cut r1 {end}
+                 63 ok all
+                "
+            ),
+            &format!("0 new -> up: 3 of 5 pass\n{asked}"),
+        );
+    }
+}
+
+/// One region after another: each is back before the last has gone.
+#[test]
+fn a_rolling_restart() {
+    check(
+        "
+         watch 5 every 300
+         0 ok all
+         40 close r1
+         41 open r1
+         43 close r2 r3 r4
+         44 open r2 r3 r4
+         44.3 ok all
+         90 end
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         40 ask r1 r2 r3 r4 r5
+         restarted r1 r2 r3 r4: began 40, took 4s
+        ",
+    );
+}
+
+/// What failed long before the server said that it goes is not explained by its coming back.
+#[test]
+fn an_outage_from_before_the_restart_is_no_restart() {
+    check(
+        "
+         watch 5 every 300 confirm 60
+         0 ok all
+         25 fail all
+         40 close all
+         41 open all
+         42 fail all
+         86 fail all
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         25 ask r1 r2 r3 r4 r5
+         restarted r1 r2 r3 r4: began 40, took 1s
+         41 ask r1 r2 r3 r4 r5
+         85 ask r1 r2 r3 r4 r5
+         86 up -> down: 5 of 5 fail for 61s (4 for 60s needed); first 25; suspected 25; quorum 25
+        ",
+    );
+}

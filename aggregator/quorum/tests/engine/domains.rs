@@ -267,3 +267,32 @@ fn an_absent_domain_is_awaited_after_a_restart() {
         ",
     );
 }
+
+/// An agent that is enrolled anew under another provider is of another domain at once.
+#[test]
+fn another_label_counts_at_once() {
+    check(
+        "
+         watch 5 every 30
+         0 label r1 r2 r3 r4 provider=a
+         0 label r5 provider=b
+         0 ok all
+         31 fail r1
+         31.2 fail r1 r2 r3 r4
+         31.2 ok r5
+         42.2 fail r1 r2 r3 r4
+         42.2 ok r5
+         50 fail r1 r2 r3 r4
+         51 label r4 provider=a
+         52 label r4 provider=c
+         70 fail r1 r2 r3 r4
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         31 ask r1 r2 r3 r4 r5
+         42 ask r1 r2 r3 r4 r5
+         42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31
+         52 partial -> down: 4 of 5 fail for 18.8s (4 for 11s needed); first 31.2; suspected 31; quorum 52
+        ",
+    );
+}

@@ -7,6 +7,8 @@ mod calibrated;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod compared;
 #[cfg(test)]
 mod domains;
@@ -26,3 +28,5 @@ mod rules;
 mod script;
 #[cfg(test)]
 mod starts;
+#[cfg(test)]
+mod views;

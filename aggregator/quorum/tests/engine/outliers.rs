@@ -1,6 +1,6 @@
 //! Agents that contradict the others: set aside when it is certain, and harmless before, while and after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use quorate_proto::{AgentKey, BootEpoch, Micros, MonitorId, Region, Sequence};
@@ -16,10 +16,13 @@ const MINUTE: u64 = 60;
 /// What an agent says of a monitor that fails or not, at a second.
 type Word = Box<dyn FnMut(usize, bool, u64) -> bool>;
 
-/// Five regions, each with one agent; monitors that are checked every 30 s, staggered as agents do.
+/// Regions, five without a word, each with one agent; monitors that are checked every 30 s, staggered as agents do.
 struct World {
     engine: Engine,
+    agents: usize,
     monitors: usize,
+    /// The revision that all work under.
+    revision: u64,
     /// Whether a monitor fails at a second.
     fails: Box<dyn Fn(usize, u64) -> bool>,
     /// What each agent says, given the truth.
@@ -38,6 +41,10 @@ impl World {
 
     /// A world whose monitors have these targets, and whose agents these providers.
     fn with(monitors: usize, target: impl Fn(usize) -> String, providers: &[&str]) -> Self {
+        Self::of(5, monitors, target, providers)
+    }
+
+    fn of(agents: usize, monitors: usize, target: impl Fn(usize) -> String, providers: &[&str]) -> Self {
         let mut engine = Engine::default();
         for (agent, provider) in providers.iter().enumerate() {
             let labels = [("provider".to_owned(), (*provider).to_owned())].into();
@@ -45,9 +52,11 @@ impl World {
         }
         let mut world = Self {
             engine,
+            agents,
             monitors,
+            revision: 0,
             fails: Box::new(|_, _| false),
-            words: (0..5).map(|_| -> Word { Box::new(|_, fails, _| fails) }).collect(),
+            words: (0..agents).map(|_| -> Word { Box::new(|_, fails, _| fails) }).collect(),
             asked: Vec::new(),
             effects: Vec::new(),
             checks: 0,
@@ -60,9 +69,14 @@ impl World {
     }
 
     fn configure(&mut self, number: usize, target: String) {
-        let regions = (0..5).map(region).collect();
-        let policy = Policy { target, ..Policy::new(regions, Micros::from_secs(30), Micros::from_secs(10)) };
+        let policy = self.policy(target);
         self.tell(Event::Configure { monitor: monitor(number), policy });
+    }
+
+    fn policy(&self, target: String) -> Policy {
+        let regions = (0..self.agents).map(region).collect();
+        let policy = Policy::new(regions, Micros::from_secs(30), Micros::from_secs(10));
+        Policy { target, revision: self.revision, ..policy }
     }
 
     fn says(mut self, agent: usize, word: impl FnMut(usize, bool, u64) -> bool + 'static) -> Self {
@@ -79,14 +93,15 @@ impl World {
         while self.now < end {
             let now = self.now;
             if now.is_multiple_of(5) {
-                for agent in 0..5 {
-                    let (agent, region) = (key(agent), region(agent));
-                    self.tell(Event::Heartbeat(Heartbeat { agent, region, revision: 0, sick: None }));
+                for agent in 0..self.agents {
+                    let (agent, region, revision) = (key(agent), region(agent), self.revision);
+                    self.tell(Event::Heartbeat(Heartbeat { agent, region, revision, sick: None }));
                 }
             }
             let asked: Vec<_> = self.asked.extract_if(.., |(due, ..)| *due <= now).collect();
+            let agents = self.agents;
             let scheduled =
-                (0..self.monitors).flat_map(|number| (0..5).map(move |agent| (number, agent))).filter(
+                (0..self.monitors).flat_map(|number| (0..agents).map(move |agent| (number, agent))).filter(
                     |(number, agent)| (now + 30 - (number * 7 + agent * 6) as u64 % 30).is_multiple_of(30),
                 );
             let due: Vec<_> =
@@ -111,7 +126,7 @@ impl World {
             started: ended.before(Micros::from_millis(80)),
             ended,
             finding,
-            revision: 0,
+            revision: self.revision,
             source: Source {
                 agent: key(agent),
                 epoch: BootEpoch(1),
@@ -126,7 +141,7 @@ impl World {
         for effect in self.engine.handle(event, at) {
             if let Effect::Confirm { monitor, regions, .. } = &effect {
                 let number = (0..self.monitors).find(|number| self::monitor(*number) == *monitor).unwrap();
-                let agents = (0..5).filter(|agent| regions.contains(&region(*agent)));
+                let agents = (0..self.agents).filter(|agent| regions.contains(&region(*agent)));
                 self.asked.extend(agents.map(|agent| (self.now + 1, number, agent)));
             }
             self.effects.push((self.now, effect));
@@ -363,6 +378,59 @@ fn what_is_gone_does_not_count() {
     world.tell(Event::Forget { agent: key(LIAR) });
     let world = world.until(2 * MINUTE + 2);
     assert_eq!(world.engine.outliers().count(), 0);
+}
+
+/// A monitor of another target, in another form or watched from elsewhere is compared anew; one whose policy is only said
+/// again, or with another number, is not.
+#[test]
+fn what_changed_is_compared_anew() {
+    let set_aside_at = |change: &dyn Fn(&mut World, usize) -> Policy| {
+        let mut world = World::new(12).says(LIAR, |_, _, _| true).until(2 * MINUTE);
+        let policies = (0..12).map(|number| change(&mut world, number)).collect::<Vec<_>>();
+        for (number, policy) in policies.into_iter().enumerate() {
+            world.tell(Event::Configure { monitor: monitor(number), policy });
+        }
+        let (set_aside, _) = world.until(20 * MINUTE).outliers();
+        set_aside[0].0
+    };
+    let same = |number: usize| format!("site-{number}.example");
+    let unchanged = set_aside_at(&|world, number| world.policy(same(number)));
+    assert!(unchanged < 5 * MINUTE, "{unchanged}");
+    let confirmed = set_aside_at(&|world, number| Policy {
+        confirm_for: Some(Micros::from_secs(40)),
+        ..world.policy(same(number))
+    });
+    assert_eq!(confirmed, unchanged);
+    for (what, changed) in [
+        ("target", set_aside_at(&|world, number| world.policy(format!("other-{number}.example")))),
+        (
+            "form",
+            set_aside_at(&|world, number| {
+                world.revision = 1;
+                world.policy(same(number))
+            }),
+        ),
+        (
+            "regions",
+            set_aside_at(&|world, number| {
+                let mut policy = world.policy(same(number));
+                policy.regions.insert("elsewhere".parse().unwrap());
+                policy
+            }),
+        ),
+    ] {
+        assert!(changed >= 5 * MINUTE + 30, "{what}: at {changed}, and {unchanged} without the change");
+    }
+}
+
+/// Of the five others of six regions four are a word: two that are sick in different ways are both set aside.
+#[test]
+fn one_of_five_others_may_say_otherwise() {
+    let world = World::of(6, 12, |number| format!("site-{number}.example"), &[]);
+    let world = world.says(LIAR, |_, _, _| true).says(4, |number, _, _| number < 10).until(20 * MINUTE);
+    let set_aside = world.outliers().0.into_iter().map(|(_, outlier)| outlier.agent).collect::<BTreeSet<_>>();
+    assert_eq!(set_aside, [key(LIAR), key(4)].into());
+    world.nothing_is_down();
 }
 
 /// Who is set aside is not remembered over a restart: whoever lies still is found again, and whoever does not is not.

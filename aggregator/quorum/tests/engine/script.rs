@@ -6,6 +6,7 @@
 //! 30..90/30 fail r1 r2      at 30, 60, 90 s a check of r1 and one of r2 fail
 //! 40 fail r3 took 10        the check began at 30 s
 //! 41 ok r3 aged 20          the check ended at 21 s
+//! 41 ok r3 under 0          it was made under revision 0, whatever its agent works under
 //! 42 fault r3               the agent itself was at fault
 //! 50 fail r1/b              a second agent of r1
 //! 60 silent r4, heard r4, sick r4, well r4, forget r4, revision 2 r4, old r4 (heartbeats of revision 0)
@@ -209,7 +210,7 @@ impl Runner {
         if who.first() == Some(&"all") {
             return self.policy.as_ref().unwrap().regions.iter().map(Region::to_string).collect();
         }
-        let names = who.iter().take_while(|word| !["took", "aged"].contains(word));
+        let names = who.iter().take_while(|word| !["took", "aged", "under"].contains(word));
         names.map(|name| (*name).to_owned()).collect()
     }
 
@@ -245,7 +246,7 @@ impl Runner {
             started: ended.before(option("took")),
             ended,
             finding,
-            revision: self.agents.get(name).map_or(1, |agent| agent.1),
+            revision: self.revision(name, words),
             source: Source {
                 agent: key(name),
                 epoch: BootEpoch(1),
@@ -262,11 +263,18 @@ impl Runner {
             "open" => CanaryTurn::Opened,
             _ => CanaryTurn::Ended { announced: verb == "close" },
         };
-        let revision = self.agents.get(name).map_or(1, |agent| agent.1);
+        let revision = self.revision(name, words);
         let at_then = at.before(aged.unwrap_or_default());
         let report =
             CanaryReport { monitor: monitor(), region, agent: key(name), at: at_then, turn, revision };
         self.handle(Event::Canary(report), at);
+    }
+
+    /// The revision that something was made under: what the words say, or what the agent works under.
+    fn revision(&self, name: &str, words: &[&str]) -> u64 {
+        let under = words.iter().position(|word| *word == "under").map(|index| words[index + 1]);
+        let works_under = self.agents.get(name).map_or(1, |agent| agent.1);
+        under.map_or(works_under, |under| under.parse().unwrap())
     }
 
     fn beat(&mut self, name: &str, at: Moment) {

@@ -1,6 +1,8 @@
 //! Agents that are offline.
 
-use crate::script::check;
+use quorate_quorum::{Moment, PagingEvent};
+
+use crate::script::{Runner, check};
 
 /// 15 s until it does not vote, 60 s of patience, 10 s for others.
 #[test]
@@ -152,4 +154,48 @@ fn a_standstill_is_no_silence() {
          615 back r1 r2 r3, 0 away
         ",
     );
+}
+
+/// As many as are needed are heard: that one is missing explains nothing.
+#[test]
+fn what_turns_unobserved_with_enough_voters_is_told() {
+    check(
+        "
+         watch shop in 3
+         agents r1 r2 r3
+         7 silent r3
+         30 unobserved shop
+         40 up shop
+        ",
+        "
+         30 tell shop
+         40 resolve shop
+        ",
+    );
+}
+
+/// After a standstill silence counts from its end: for who was heard before it, and for who was about to be told of.
+#[test]
+fn after_a_standstill_silence_counts_from_its_end() {
+    let at = |second: u64| Moment(second * 1_000_000);
+    let mut runner = Runner::default();
+    runner.step(at(0), "watch shop in 3");
+    for agents in ["agents r1", "agents r2", "agents r3"] {
+        runner.step(at(0), agents);
+    }
+    // Not by the script, which would have ticked meanwhile.
+    let effects = runner.paging.handle(PagingEvent::Paused, at(600));
+    assert_eq!(effects, []);
+    for silent in ["silent r2", "silent r3"] {
+        runner.step(at(600), silent);
+    }
+    (605..=700).step_by(5).for_each(|second| runner.step(at(second), "beat"));
+    assert_eq!(runner.done, ["685 offline r2 r3, 1 heard; shop 1 of 3 left, none needed"]);
+
+    let mut runner = Runner::default();
+    runner.step(at(0), "agents r1");
+    runner.step(at(76), "end");
+    runner.step(at(80), "pause");
+    runner.step(at(300), "end");
+    assert_eq!(runner.done, ["165 offline r1, 0 heard"]);
 }

@@ -192,3 +192,52 @@ fn partial_is_held_as_well_and_a_parent_that_is_gone_holds_nobody() {
         ",
     );
 }
+
+/// Edges of a child count where only a suspicion held it; while its parents were down they are its parents'.
+#[test]
+fn which_edges_of_a_child_count() {
+    check(
+        "
+         watch gateway
+         watch chat after gateway
+         99 suspect gateway
+         100 down chat
+         103 clear gateway
+         110 up chat
+         119 suspect gateway
+         120 down chat
+         123 clear gateway
+         130 up chat
+         730 end
+        ",
+        "
+         100 hold chat by gateway
+         103 tell chat
+         110 resolve chat
+         120 hold chat by gateway
+         123 flapping chat began down: 3 edges (3 new), down 7s (7s new)
+         123 hush chat
+         730 flapping chat ended up: 4 edges (1 new), down 14s (7s new)
+        ",
+    );
+    check(
+        "
+         watch gateway
+         watch chat after gateway
+         0 down gateway, down chat
+         10 up gateway
+         80 up chat
+         90 down chat
+         95 unobserved chat
+        ",
+        "
+         0 tell gateway
+         0 hold chat by gateway
+         10 resolve gateway
+         70 tell chat
+         80 resolve chat
+         90 tell chat
+         95 tell chat
+        ",
+    );
+}

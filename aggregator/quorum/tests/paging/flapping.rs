@@ -179,3 +179,113 @@ fn a_monitor_that_is_removed_flaps_no_longer() {
         ",
     );
 }
+
+/// The first of three edges is over ten minutes old at the third, to the second.
+#[test]
+fn three_edges_in_ten_minutes_and_no_longer() {
+    check(
+        "
+         watch shop
+         0 down shop
+         300 up shop
+         600 down shop
+         700 up shop
+         1400 end
+        ",
+        "
+         0 tell shop
+         300 resolve shop
+         600 tell shop
+         700 resolve shop
+         700 flapping shop began up: 3 edges (3 new), down 100s (100s new)
+         1300 flapping shop ended up: 3 edges (0 new), down 100s (0us new)
+        ",
+    );
+}
+
+/// A digest tells how it is, and no outage before it is long.
+#[test]
+fn a_digest_in_the_middle_of_an_outage_is_no_page() {
+    check(
+        "
+         watch shop
+         0 down shop
+         60 up shop
+         120 down shop
+         400 up shop
+         900 down shop
+         1000 up shop
+         1500 down shop
+         1550 up shop
+         1900 down shop
+         2250 up shop
+        ",
+        "
+         0 tell shop
+         60 resolve shop
+         120 flapping shop began down: 3 edges (3 new), down 60s (60s new)
+         120 hush shop
+         900 hush shop
+         1500 hush shop
+         1900 hush shop
+         1920 flapping shop goes on down: 9 edges (6 new), down 8.5m (7.5m new)
+         2200 tell shop
+         2250 resolve shop
+        ",
+    );
+}
+
+/// What is not up when it has come to rest is told.
+#[test]
+fn the_end_of_flapping_leaves_a_partial_outage_that_is_told() {
+    check(
+        "
+         watch shop
+         0 down shop
+         60 up shop
+         120 down shop
+         130 partial shop
+         800 up shop
+        ",
+        "
+         0 tell shop
+         60 resolve shop
+         120 flapping shop began down: 3 edges (3 new), down 60s (60s new)
+         120 hush shop
+         730 flapping shop ended partial: 4 edges (1 new), down 70s (10s new)
+         730 tell shop
+         800 resolve shop
+        ",
+    );
+}
+
+/// A monitor that flaps already and goes down with its parent has one more edge where it outlasts its parent.
+#[test]
+fn what_flaps_and_outlasts_its_parent_has_an_edge_more() {
+    check(
+        "
+         watch gateway
+         watch chat after gateway
+         0 down chat
+         10 up chat
+         20 down chat
+         30 up chat
+         100 down gateway, down chat
+         110 up gateway
+         180 up chat
+         800 end
+        ",
+        "
+         0 tell chat
+         10 resolve chat
+         20 flapping chat began down: 3 edges (3 new), down 10s (10s new)
+         20 hush chat
+         100 tell gateway
+         100 hold chat by gateway
+         110 resolve gateway
+         170 tell chat
+         180 resolve chat
+         780 flapping chat ended up: 6 edges (3 new), down 30s (20s new)
+        ",
+    );
+}

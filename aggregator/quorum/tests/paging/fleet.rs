@@ -1,6 +1,9 @@
 //! Many monitors at once.
 
-use crate::script::check;
+use quorate_proto::{Micros, MonitorId};
+use quorate_quorum::{Moment, PagingEffect, PagingEvent, PagingSettings, Verdict};
+
+use crate::script::{Runner, check};
 
 /// All are suspect long before the first is decided; they are told of when the first would have been.
 #[test]
@@ -174,5 +177,213 @@ fn a_group_that_is_over_before_it_is_told_is_not() {
          60 end
         ",
         "",
+    );
+}
+
+/// More than 30 % of all: six of twenty are not, seven are.
+#[test]
+fn a_share_of_all_monitors_makes_a_fleet() {
+    check(
+        "
+         watch m1..m20
+         10 down m1..m6
+         12 down m7
+        ",
+        "
+         10 tell m1
+         10 tell m2
+         10 tell m3
+         10 tell m4
+         10 tell m5
+         10 tell m6
+        ",
+    );
+    check(
+        "
+         watch m1..m20
+         10 down m1..m6
+         12 down m7
+         17 end
+        ",
+        "
+         10 tell m1
+         10 tell m2
+         10 tell m3
+         10 tell m4
+         10 tell m5
+         10 tell m6
+         17 group began m1* m2* m3* m4* m5* m6* m7 of 20 on 7
+        ",
+    );
+}
+
+/// The first is forgotten 60 s after it; and who is back counts no more, nor does its target.
+#[test]
+fn at_once_means_within_a_minute_and_still_down() {
+    check(
+        "
+         watch m1..m10
+         0..75/15 down m1..m5
+        ",
+        "
+         0 tell m1
+         15 tell m2
+         30 tell m3
+         45 tell m4
+         60 tell m5
+        ",
+    );
+    check(
+        "
+         watch m1..m4
+         watch a1..a5 on shop.org
+         10 down m1..m4
+         20 up m1..m4
+         30 down a1..a5
+         40 end
+        ",
+        "
+         10 tell m1
+         10 tell m2
+         10 tell m3
+         10 tell m4
+         20 resolve m1
+         20 resolve m2
+         20 resolve m3
+         20 resolve m4
+         30 tell a1
+         30 tell a2
+         30 tell a3
+         30 tell a4
+         30 tell a5
+        ",
+    );
+}
+
+/// Those that fell due and those that are suspect add up: one and four of ten could be a fleet.
+#[test]
+fn one_waits_for_four_that_are_suspect() {
+    check(
+        "
+         watch m1..m10
+         0 suspect m1..m5
+         11 down m1
+         20 end
+        ",
+        "16 tell m1",
+    );
+}
+
+#[test]
+fn without_a_hold_no_page_waits() {
+    let mut runner = Runner::default();
+    let settings = PagingSettings { fleet_hold: Micros::ZERO, ..PagingSettings::default() };
+    runner.handle(PagingEvent::Follow(settings), Moment(0));
+    runner.step(Moment(0), "watch m1..m10");
+    runner.step(Moment(0), "suspect m1..m10");
+    let monitor: MonitorId = "m1".parse().unwrap();
+    let down = PagingEvent::Turned { monitor: monitor.clone(), to: Verdict::Down };
+    let effects = runner.paging.handle(down, Moment(11_000_000));
+    assert!(effects.contains(&PagingEffect::Tell { monitor: monitor.clone() }), "{effects:?}");
+    assert_eq!(runner.paging.wait(&monitor), None);
+}
+
+/// Who follows joins: for less than a minute after the one before, and for less than five minutes in all.
+#[test]
+fn a_group_does_not_grow_for_ever() {
+    check(
+        "
+         watch m1..m10
+         0 suspect m1..m5
+         11 down m1..m5
+         71 down m6
+         80 end
+        ",
+        "
+         16 group began m1 m2 m3 m4 m5 of 10 on 5
+         71 tell m6
+        ",
+    );
+    check(
+        "
+         watch m1..m12
+         0 suspect m1..m5
+         11 down m1..m5
+         70..261/50 down m6..m10
+         311 down m11
+         320 end
+        ",
+        "
+         16 group began m1 m2 m3 m4 m5 of 12 on 5
+         75 group goes on m1 m2 m3 m4 m5 m6+ of 12 on 6
+         125 group goes on m1 m2 m3 m4 m5 m6 m7+ of 12 on 7
+         175 group goes on m1 m2 m3 m4 m5 m6 m7 m8+ of 12 on 8
+         225 group goes on m1 m2 m3 m4 m5 m6 m7 m8 m9+ of 12 on 9
+         275 group goes on m1 m10+ m2 m3 m4 m5 m6 m7 m8 m9 of 12 on 10
+         311 tell m11
+        ",
+    );
+}
+
+/// A member that was paged before, is partial for a while and down again stays one: in its group while that one grows, and
+/// in the next after.
+#[test]
+fn a_member_that_fails_anew() {
+    check(
+        "
+         watch m1..m12
+         10..40/10 down m1..m4
+         44 suspect m5..m8
+         45 down m5
+         52 up m2..m5
+         55 partial m1
+         60 down m1
+         70 up m1
+        ",
+        "
+         10 tell m1
+         20 tell m2
+         30 tell m3
+         40 tell m4
+         50 group began m1* m2* m3* m4* m5 of 12 on 5
+         52 resolve m2
+         52 resolve m3
+         52 resolve m4
+         55 tell m1
+         65 group goes on m1+ (m2) (m3) (m4) (m5) of 12 on 5
+         70 resolve m1
+         70 group ended (m1) (m2) (m3) (m4) (m5) of 12 on 5
+        ",
+    );
+    check(
+        "
+         watch m1..m12
+         10..40/10 down m1..m4
+         44 suspect m5..m8
+         45 down m5
+         52 up m2..m5
+         55 partial m1
+         500 suspect m6..m9
+         511 down m1
+         511 down m6..m9
+         520 up m6..m9
+         530 up m1
+        ",
+        "
+         10 tell m1
+         20 tell m2
+         30 tell m3
+         40 tell m4
+         50 group began m1* m2* m3* m4* m5 of 12 on 5
+         52 resolve m2
+         52 resolve m3
+         52 resolve m4
+         55 tell m1
+         112 group goes on m1* (m2) (m3) (m4) (m5) of 12 on 5
+         511 group ended (m1) (m2) (m3) (m4) (m5) of 12 on 5
+         516 group began m1 m6 m7 m8 m9 of 12 on 5
+         530 resolve m1
+         530 group ended (m1) (m6) (m7) (m8) (m9) of 12 on 5
+        ",
     );
 }

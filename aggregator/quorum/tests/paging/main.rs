@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod family;
 #[cfg(test)]
 mod flapping;

@@ -190,3 +190,17 @@ fn a_single_region_judges_alone_and_the_rest_of_several_does_not() {
     script.canary(0, CanaryNews::Reconnected { within_minute: 9 });
     assert_eq!(script.told(), QUIET, "four of five canaries are gone: nobody can tell");
 }
+
+/// Whatever comes in meanwhile, what goes on is looked at each minute.
+#[test]
+fn news_puts_no_look_off() {
+    let mut script = Script::new(terms());
+    script.live(5);
+    (0..5).for_each(|index| script.canary(index, CanaryNews::Reconnected { within_minute: 3 }));
+    assert_eq!(script.told(), ["+reconnects"]);
+    for _ in 0..17 * 6 {
+        (0..5).for_each(|index| script.canary(index, CanaryNews::Alive));
+        script.pass(Micros::from_secs(10));
+    }
+    assert_eq!(script.told(), ["-reconnects"]);
+}

@@ -3,7 +3,7 @@
 use quorate_proto::{Micros, Timings, outcome::RoundTrips};
 use quorate_quorum::{
     Verdict,
-    quality::{Effect, Event, Kind, LatencySla, Reason, Trips},
+    quality::{Effect, Event, Figures, Kind, LatencySla, Quantiles, Reason, Trips},
 };
 
 use crate::script::{DAY, Script, monitor, ms, of_regions, region, terms, with};
@@ -150,6 +150,7 @@ fn other_terms_apply_to_what_was_measured() {
     script.work(600, |_, _| 140);
     let laxer = with(|terms| terms.latency = Some(LatencySla::of(ms(200))));
     script.tell(Event::Configure { monitor: monitor(), terms: laxer });
+    assert_eq!(script.quality.figures(&monitor()).unwrap().merged.count, 50, "the same window");
     script.work(600, |_, _| 140);
     assert_eq!(script.told(), ["+latency", "-latency"]);
     script.tell(Event::Configure { monitor: monitor(), terms: with(|terms| terms.latency = None) });
@@ -157,10 +158,56 @@ fn other_terms_apply_to_what_was_measured() {
     assert_eq!(script.told(), QUIET);
     assert_eq!(script.quality.figures(&monitor()).unwrap().merged.count, 50, "measured all the same");
     script.tell(Event::Configure { monitor: monitor(), terms: of_regions(2) });
+    assert_eq!(script.quality.figures(&monitor()), None, "of other regions nothing was looked at");
     script.work(600, |_, _| 40);
     assert_eq!(script.quality.figures(&monitor()).unwrap().regions.len(), 2);
     script.tell(Event::Remove { monitor: monitor() });
     assert_eq!(script.quality.next_deadline(), None);
+}
+
+/// Over another window: what was counted in slots of another length is no part of it.
+#[test]
+fn another_window_begins_anew() {
+    let mut script = Script::new(terms());
+    script.work(600, |_, _| 40);
+    let longer = LatencySla { over: Micros::from_secs(600), ..LatencySla::of(ms(100)) };
+    let terms = with(|terms| terms.latency = Some(longer));
+    script.tell(Event::Configure { monitor: monitor(), terms });
+    assert_eq!(script.quality.figures(&monitor()), None);
+    script.work(1_200, |_, _| 40);
+    assert_eq!(script.quality.figures(&monitor()).unwrap().merged.count, 100);
+}
+
+/// Up and partial are both judged: a turn from one to the other does not keep a spell from its end.
+#[test]
+fn turns_between_up_and_partial_hold_nothing_up() {
+    let mut script = Script::new(terms());
+    script.work(600, |_, _| 140);
+    assert_eq!(script.told(), ["+latency"]);
+    let turned = script.now;
+    while !script.degraded().is_empty() && script.now.since(turned) < Micros::from_secs(3_600) {
+        script.decide(Verdict::Partial);
+        script.work(30, |_, _| 40);
+        script.decide(Verdict::Up);
+    }
+    let ended = script.now.since(turned);
+    assert!((Micros::from_secs(540)..=Micros::from_secs(690)).contains(&ended), "{ended}");
+}
+
+/// *Above* a span is above it.
+#[test]
+fn regions_that_are_slower_than_promised() {
+    let of = |p95| Quantiles { count: 20, p50: ms(1), p95: ms(p95), p99: ms(900) };
+    let regions = [99, 100, 101].into_iter().enumerate().map(|(index, p95)| (region(index), of(p95)));
+    let figures = Figures { merged: of(100), regions: regions.collect() };
+    assert_eq!(figures.slower_than(ms(100)).collect::<Vec<_>>(), [&region(2)]);
+}
+
+#[test]
+fn names_of_reasons_are_stable() {
+    assert_eq!(Kind::ALL.map(Kind::name), ["latency", "certificate", "reconnects", "closes"]);
+    assert_eq!(Kind::ALL.map(|kind| Kind::from_name(kind.name())), Kind::ALL.map(Some));
+    assert_eq!(Kind::from_name("mood"), None);
 }
 
 #[test]
@@ -183,6 +230,14 @@ fn a_check_tells_its_round_trips_or_its_upgrade() {
         (
             Timings { round_trip: Some(ms(90)), samples: Some(several), ..timings },
             Some(Trips::Several(several)),
+        ),
+        (
+            Timings {
+                round_trip: Some(ms(12)),
+                samples: Some(RoundTrips { count: 1, ..several }),
+                ..timings
+            },
+            Some(Trips::One(ms(12))),
         ),
         (Timings { total: ms(500), ..Timings::default() }, None),
     ] {
@@ -232,4 +287,7 @@ fn a_certificate_that_is_about_to_end_is_told_by_whoever_is_shown_it() {
     assert_eq!(script.told(), ["-certificate"]);
     script.certificate(1, Micros::ZERO);
     assert_eq!(script.told(), ["+certificate"], "ended already");
+    let never = with(|terms| terms.certificate = Micros::ZERO);
+    script.tell(Event::Configure { monitor: monitor(), terms: never });
+    assert_eq!(script.told(), ["~certificate"], "nobody wants to hear of it any more");
 }

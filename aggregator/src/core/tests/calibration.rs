@@ -29,7 +29,7 @@ fn configured(calibrate: bool) -> Config {
 }
 
 /// Where the shares of the paths' bad time are known.
-fn bench(calibrate: bool, shares: [f64; 5]) -> Bench {
+pub(super) fn bench(calibrate: bool, shares: [f64; 5]) -> Bench {
     let mut bench = Bench::new(configured(calibrate));
     for region in REGIONS {
         bench.enrol(region);

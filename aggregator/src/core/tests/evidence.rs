@@ -71,6 +71,32 @@ fn an_outage_is_exported_and_verified() {
     assert_eq!(verify(file.as_bytes(), &stranger).faults.len(), REGIONS.len());
 }
 
+/// What was measured is among the settings of a decision: without it the rules would not give it.
+#[test]
+fn numbers_that_were_measured_are_explained_and_proven() {
+    let mut bench = super::calibration::bench(true, [0.01, 0.01, 0.01, 0.01, 0.4]);
+    bench.work(60, &[4]);
+    bench.work(120, &[0, 1, 2, 3]);
+    let dossier = bench.dossier();
+    let calibrated = dossier.decisions[0].policy.calibrated.clone().unwrap();
+    assert!(calibrated.together && calibrated.noisy.contains(REGIONS[4]), "{calibrated:?}");
+    let text = explain(&dossier).text();
+    let span = Micros(calibrated.span_us);
+    for wanted in [
+        format!("evidence of {span} in which a quorum failed together, because the paths were measured"),
+        "e abstained: the path from there failed by itself too often to tell".to_owned(),
+    ] {
+        assert!(text.contains(&wanted), "{wanted}: {text}");
+    }
+    let mut file = EvidenceFile::of(&dossier, AGGREGATOR, WallMicros(1));
+    let report = verify(file.clone().sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+    assert_eq!(proofs(&report), [("up -> down", Proof::Proven)], "{report:#?}");
+    // The same votes under a span that they do not reach.
+    file.decisions[0].policy.calibrated.as_mut().unwrap().span_us *= 4;
+    let report = verify(file.sealed(&aggregator()).unwrap().as_bytes(), &Pins::default());
+    assert_ne!(proofs(&report), [("up -> down", Proof::Proven)]);
+}
+
 #[test]
 fn an_outage_is_explained_in_sentences_and_drawn() {
     let bench = outage();

@@ -187,14 +187,16 @@ impl Teller<'_> {
         let wanted =
             decision.rule.number("span_needed_us").or_else(|| decision.rule.number("held_needed_us"));
         let spans = decision.rule.number("span_us").or_else(|| decision.rule.number("held_us"));
-        if let (Some(wanted), Some(spans)) = (wanted.filter(|wanted| *wanted > 0), spans) {
-            let complete = self.clock_of(first.saturating_add(wanted));
+        if let (Some(wanted), Some(spans)) = (wanted.filter(|wanted| *wanted > 0), spans)
+            && let Some((until, last, region)) = self.completed(needed)
+        {
+            let complete = self.clock_of(until.saturating_sub(spans).saturating_add(wanted));
             lines.push(format!(
-                "The failures of {needed} regions had to span {}: no earlier than {complete}. They spanned {} when the \
-                 check came that completed them{}.",
+                "The failures of {needed} regions had to span {}: no earlier than {complete}. {needed} regions had failing \
+                 checks that late when that of {region} came, which ended at {}; then they spanned {}.",
                 Micros(wanted),
+                self.clock_of(last),
                 Micros(spans),
-                self.completing(needed),
             ));
         }
         if decision.state.reprieve.is_some_and(|reprieve| !reprieve.is_back) {
@@ -214,22 +216,19 @@ impl Teller<'_> {
         }
     }
 
-    /// The region whose check completed the evidence: the one that ended as the k-th latest.
-    fn completing(&self, needed: u64) -> String {
+    /// Until when so many regions fail, and the check that came last for it: when it ended, and from where.
+    fn completed(&self, needed: u64) -> Option<(u64, u64, &str)> {
         let failing = self.decision.regions.iter().filter(|region| region.vote == "fail");
-        let ends = failing.filter_map(|region| {
-            let ended = region
-                .ballots
-                .iter()
-                .filter(|ballot| ballot.finding == "failed")
-                .map(|ballot| ballot.ended_us);
-            Some((ended.max()?, &region.region))
-        });
-        let mut ends: Vec<_> = ends.collect();
+        let mut ends: Vec<_> = failing
+            .filter_map(|region| {
+                let failed = region.ballots.iter().filter(|ballot| ballot.finding == "failed");
+                Some((failed.map(|ballot| ballot.ended_us).max()?, region.region.as_str()))
+            })
+            .collect();
         ends.sort();
-        let index = usize::try_from(needed).unwrap_or(usize::MAX).saturating_sub(1);
-        let Some((ended, region)) = ends.into_iter().rev().nth(index) else { return String::new() };
-        format!(": that of {region}, which ended at {}", self.clock_of(ended))
+        let (last, region) = *ends.last()?;
+        let index = ends.len().checked_sub(usize::try_from(needed).ok()?)?;
+        Some((ends.get(index)?.0, last, region))
     }
 
     fn what_did_not_count(&self) -> Vec<String> {
