@@ -126,7 +126,7 @@ impl Calibration {
         chosen: Option<Calibrated>,
         paths: impl IntoIterator<Item = (Region, PathSums)>,
     ) {
-        self.chosen = chosen;
+        self.take(chosen);
         for (region, sums) in paths {
             self.paths.restore(region, sums);
         }
@@ -173,7 +173,7 @@ impl Calibration {
         let quality = |region: &Region| (region.clone(), self.paths.known(region).quality());
         let turned_noisy = after.difference(&before).map(quality).collect();
         let calmed = before.difference(&after).cloned().collect();
-        self.chosen = chosen.clone();
+        self.take(chosen.clone());
         Some(Recalibrated { calibrated: chosen, turned_noisy, calmed, expected })
     }
 
@@ -192,6 +192,11 @@ impl Calibration {
         self.expected
     }
 
+    fn take(&mut self, chosen: Option<Calibrated>) {
+        self.paths.noisy(chosen.as_ref().map(|one| one.noisy.clone()).unwrap_or_default());
+        self.chosen = chosen;
+    }
+
     fn choice(&self, policy: &Policy) -> Option<Calibrated> {
         let known =
             policy.regions.iter().filter(|region| self.paths.known(region).observed_s >= KNOWN_AFTER_S);
@@ -202,6 +207,7 @@ impl Calibration {
             let is_of_these = standing.noisy.is_subset(&policy.regions)
                 && usize::from(standing.voters) + standing.noisy.len() == policy.regions.len();
             is_of_these
+                && Bounds::of(policy, standing.voters).hold(standing)
                 && self.hopeless(policy, HOPELESS).is_subset(&standing.noisy)
                 && self.pages(policy, Some((*standing).clone())) <= PAGES_MAX
         };
@@ -267,11 +273,7 @@ impl Calibration {
     /// to cost.
     fn with_noisy(&self, policy: &Policy, noisy: BTreeSet<Region>, limit: f64) -> (Calibrated, f64) {
         let voters = u16::try_from(policy.regions.len() - noisy.len()).unwrap_or(u16::MAX);
-        let (least, usual) = (seconds(policy.least_span()), seconds(policy.usual_span(voters)));
-        let until_seen = policy.interval / u64::from(voters.max(1));
-        let longest = seconds(PAGED_WITHIN.saturating_sub(until_seen).saturating_sub(ON_THE_WAY)).max(usual);
-
-        let usual_majority = policy.usual_majority_span(voters);
+        let Bounds { least, usual, longest, usual_majority } = Bounds::of(policy, voters);
         let mut calibrated = Calibrated {
             span: Micros::from_secs(longest),
             together: true,
@@ -314,6 +316,38 @@ impl Calibration {
     fn forecast(&self, policy: &Policy, calibrated: Option<Calibrated>) -> Forecast {
         let policy = Policy { calibrated, ..policy.clone() };
         Forecast::of(&policy, |region| self.paths.known(region).quality())
+    }
+}
+
+/// Between what the spans of a policy may be chosen, in whole seconds but the last.
+struct Bounds {
+    least: u64,
+    usual: u64,
+    /// If all have to fail together.
+    longest: u64,
+    usual_majority: Micros,
+}
+
+impl Bounds {
+    /// Where so many vote.
+    fn of(policy: &Policy, voters: u16) -> Self {
+        let usual = seconds(policy.usual_span(voters));
+        // Where nothing answers, the others begin to fail when the first check has waited in vain.
+        let until_together = policy.until_seen(voters) + policy.timeout;
+        let longest = PAGED_WITHIN.saturating_sub(until_together).saturating_sub(ON_THE_WAY);
+        Self {
+            least: seconds(policy.least_span()),
+            usual,
+            longest: seconds(longest).max(usual),
+            usual_majority: policy.usual_majority_span(voters),
+        }
+    }
+
+    /// Whether something that was chosen, maybe under another interval or sensitivity, could be chosen again.
+    fn hold(&self, chosen: &Calibrated) -> bool {
+        let longest = if chosen.together { self.longest } else { self.usual };
+        (self.least..=longest).contains(&seconds(chosen.span))
+            && MAJORITY_FACTORS.iter().any(|factor| chosen.majority_span == self.usual_majority * *factor)
     }
 }
 

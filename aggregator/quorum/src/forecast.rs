@@ -31,7 +31,8 @@
 //! # Time to page
 //! The phases of `m` regions are staggered, so that a total outage is seen within `T / m`, in the mean after half of that. A
 //! refused check fails at once; the second round completes the span. A silent check fails after the timeout, and so does
-//! the round that follows, whose answers span two timeouts; a second attempt spans three.
+//! the round that follows, whose answers span two timeouts; a second attempt spans three. Where all have to fail together, the span
+//! begins when the others fail as well: once the first check has failed, and they were asked.
 
 use quorate_proto::{Micros, Region};
 
@@ -196,15 +197,15 @@ fn at_least(count: usize, chances: impl Iterator<Item = f64>) -> f64 {
 
 /// From a total outage to the page: refused, and silent.
 fn page_times(policy: &Policy, voters: u16) -> (PageTime, PageTime) {
-    let span = match policy.counts_together() {
-        // The others begin to fail when they are asked.
-        true => policy.span_needed(voters) + ROUND_TRIP,
-        false => policy.span_needed(voters),
-    };
     let timeout = policy.timeout;
-    let until_seen = policy.interval / u64::from(voters.max(1));
+    // The others begin to fail when they are asked, which is when the first check has failed.
+    let (span, silent_span) = match policy.counts_together() {
+        true => (policy.span_needed(voters) + ROUND_TRIP, policy.span_needed(voters) + timeout + ROUND_TRIP),
+        false => (policy.span_needed(voters), policy.span_needed(voters)),
+    };
+    let until_seen = policy.until_seen(voters);
     let of = |confirmed: Micros| PageTime {
-        mean: until_seen / 2 + confirmed + ROUND_TRIP,
+        mean: policy.interval / u64::from(voters.max(1)) / 2 + confirmed + ROUND_TRIP,
         worst: until_seen + confirmed + ROUND_TRIP * 2,
     };
     // Three attempts of a single region: its scheduled check and the first round's two.
@@ -215,7 +216,7 @@ fn page_times(policy: &Policy, voters: u16) -> (PageTime, PageTime) {
     };
     let answered = timeout * 2;
     let again = timeout * 3 + BETWEEN_ATTEMPTS;
-    let silent = match span {
+    let silent = match silent_span {
         span if span < answered && !policy.is_single() => answered,
         span if span <= again => again,
         span => span,

@@ -4,7 +4,9 @@
 //! A check stands for the time since the one before it: so the part of the time that a path is bad is right however often
 //! it is checked, and rounds of confirmation, which follow each other quickly, weigh little. A spell lasts from the start
 //! of its first failing check to that of the first that passes. Where half of the regions fail or more, it may be the
-//! server: every spell that is under way then says nothing of its path, and is dropped.
+//! server: every spell that is under way then says nothing of its path, and is dropped. What is still bad an hour after
+//! others were for the last time is no aftermath, and bad by itself from there on. Paths that are known to be noisy do not count as
+//! others: what fails all the time would make of each other failure a common one.
 //!
 //! Of spells in progress at a random moment, the mean time that is left is `E[l²] / 2 E[l]` (the inspection paradox of
 //! renewal theory). That is the length that is told: for exponential spells it is their mean, and of many short and a few
@@ -24,10 +26,17 @@ const ASSUMED_S: f64 = 86_400.0;
 /// The mean age of what is known.
 const FADES_IN_S: f64 = 14.0 * 86_400.0;
 
+/// For how long after a fault of the server a region that still fails may owe it to that.
+const AFTERMATH: Micros = Micros::from_secs(3_600);
+/// No sum is larger: the squares of spells of a hundred years.
+const SUM_MAX: f64 = 1e20;
+
 /// The paths from all regions of one monitor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Paths {
     meters: BTreeMap<Region, Meter>,
+    /// Regions that say nothing of the server.
+    noisy: BTreeSet<Region>,
     /// A vote counts for so long.
     stale_after: Micros,
 }
@@ -68,14 +77,14 @@ struct Spell {
     failures: f64,
     wait_s: f64,
     met: f64,
-    /// Half of the regions fail as well.
-    is_common: bool,
+    /// When half of the regions failed as well, at last.
+    common_at: Option<Moment>,
 }
 
 impl Paths {
     /// Of nothing yet; a check stands for `stale_after` at most.
     pub fn new(stale_after: Micros) -> Self {
-        Self { meters: BTreeMap::new(), stale_after }
+        Self { stale_after, ..Self::default() }
     }
 
     /// Takes a check: in order of their starts, of each region.
@@ -84,6 +93,8 @@ impl Paths {
             self.meters.insert(region.clone(), Meter::default());
         }
         let (others, bad) = self.others(region, started);
+        let itself = u32::from(!self.noisy.contains(region));
+        let is_common = (bad + itself) * 2 >= others + itself;
         let Some(meter) = self.meters.get_mut(region) else { return };
         let gap = meter.latest.map_or(Micros::ZERO, |latest| started.since(latest)).min(self.stale_after);
         let gap_s = gap.as_secs_f64();
@@ -91,18 +102,20 @@ impl Paths {
         meter.latest = meter.latest.max(Some(started));
         meter.sums.observed_s += gap_s;
         if !failed {
-            if let Some(spell) = meter.spell.take().filter(|spell| !spell.is_common) {
+            if let Some(spell) = meter.spell.take().filter(|spell| spell.common_at.is_none()) {
                 meter.sums.close(&spell, started);
             }
             return;
         }
         let met = if others > 0 { f64::from(bad) / f64::from(others) } else { 0.0 };
-        let spell = meter.spell.get_or_insert(Spell { started, met, ..Spell::default() });
+        let is_over = |spell: &Spell| spell.common_at.is_some_and(|at| at.after(AFTERMATH) <= started);
+        let standing = meter.spell.filter(|spell| !is_over(spell));
+        let spell = meter.spell.insert(standing.unwrap_or(Spell { started, met, ..Spell::default() }));
         spell.bad_s += gap_s;
         spell.failures += 1.0;
         spell.wait_s += ended.since(started).as_secs_f64();
-        if (bad + 1) * 2 > others {
-            self.drop_spells();
+        if is_common {
+            self.drop_spells(started);
         }
     }
 
@@ -116,9 +129,15 @@ impl Paths {
         self.meters.get(region).map(Meter::known).unwrap_or_default()
     }
 
-    /// Takes up what was known before a start.
+    /// Takes up what was known before a start; nothing where that cannot have been measured.
     pub fn restore(&mut self, region: Region, sums: PathSums) {
+        let sums = if sums.is_sane() { sums } else { PathSums::default() };
         self.meters.insert(region, Meter { sums, ..Meter::default() });
+    }
+
+    /// Whose word is not heeded from here on.
+    pub fn noisy(&mut self, regions: BTreeSet<Region>) {
+        self.noisy = regions;
     }
 
     /// A check stands for another time at most.
@@ -139,17 +158,17 @@ impl Paths {
         }
     }
 
-    /// Other regions that were heard of lately, and those of them that fail.
+    /// Other regions that are heeded and were heard of lately, and those of them that fail.
     fn others(&self, region: &Region, at: Moment) -> (u32, u32) {
         let fresh = |meter: &&Meter| meter.latest.is_some_and(|latest| at < latest.after(self.stale_after));
-        let others =
-            self.meters.iter().filter(|(other, _)| *other != region).map(|(_, meter)| meter).filter(fresh);
+        let heeded = |(other, _): &(&Region, &Meter)| *other != region && !self.noisy.contains(*other);
+        let others = self.meters.iter().filter(heeded).map(|(_, meter)| meter).filter(fresh);
         others.fold((0, 0), |(all, bad), meter| (all + 1, bad + u32::from(meter.spell.is_some())))
     }
 
-    fn drop_spells(&mut self) {
+    fn drop_spells(&mut self, at: Moment) {
         for spell in self.meters.values_mut().filter_map(|meter| meter.spell.as_mut()) {
-            spell.is_common = true;
+            spell.common_at = spell.common_at.max(Some(at));
         }
     }
 }
@@ -158,7 +177,9 @@ impl Meter {
     /// A path that is bad is known to be so before it is good again.
     fn known(&self) -> PathSums {
         let mut known = self.sums;
-        if let (Some(spell), Some(latest)) = (self.spell.filter(|spell| !spell.is_common), self.latest) {
+        if let (Some(spell), Some(latest)) =
+            (self.spell.filter(|spell| spell.common_at.is_none()), self.latest)
+        {
             known.close(&spell, latest);
         }
         known
@@ -166,25 +187,24 @@ impl Meter {
 }
 
 impl PathSums {
+    fn each(&mut self) -> [&mut f64; 8] {
+        let Self { observed_s, bad_s, spells, lasted_s, lasted_squared, failures, wait_s, met } = self;
+        [observed_s, bad_s, spells, lasted_s, lasted_squared, failures, wait_s, met]
+    }
+
     fn fade(&mut self, gap_s: f64) {
         let kept = (1.0 - gap_s / FADES_IN_S).max(0.0);
-        for sum in [
-            &mut self.observed_s,
-            &mut self.bad_s,
-            &mut self.spells,
-            &mut self.lasted_s,
-            &mut self.lasted_squared,
-            &mut self.failures,
-            &mut self.wait_s,
-            &mut self.met,
-        ] {
-            *sum *= kept;
-        }
+        self.each().into_iter().for_each(|sum| *sum *= kept);
+    }
+
+    fn is_sane(mut self) -> bool {
+        self.each().into_iter().all(|sum| (0.0..=SUM_MAX).contains(sum))
     }
 
     fn close(&mut self, spell: &Spell, passed: Moment) {
         let lasted = passed.since(spell.started).as_secs_f64();
-        self.bad_s += spell.bad_s;
+        // What was seen in a long spell has faded meanwhile as well.
+        self.bad_s = (self.bad_s + spell.bad_s).min(self.observed_s.max(self.bad_s));
         self.spells += 1.0;
         self.lasted_s += lasted;
         self.lasted_squared += lasted * lasted;
@@ -275,6 +295,47 @@ mod tests {
         let qualities = measured(10, |number, second| number < 2 && second % 3600 < 120);
         let two = qualities[&region("r0")].together + qualities[&region("r1")].together;
         assert!(two > 0.2, "one of four others, each time that the second turns bad: {qualities:?}");
+    }
+
+    /// One path is bad all the time: what others do alone is seen nevertheless, once that one is known to be noisy, and a
+    /// moment in which three fail does not make a good path of it.
+    #[test]
+    fn what_fails_all_the_time_hides_nothing() {
+        let mut paths = Paths::new(S(60));
+        paths.noisy([region("r3"), region("r4")].into());
+        for second in (0..86_400).step_by(6) {
+            let number = second / 6 % 5;
+            let alone = number == 0 && second % 3_600 < 120;
+            let blip = number < 3 && (40_000..40_060).contains(&second);
+            let failed = number >= 3 || alone || blip;
+            paths.observe(&region(&format!("r{number}")), at(second), at(second), failed);
+        }
+        let bad = ["r0", "r1", "r3", "r4"].map(|name| paths.known(&region(name)).bad_s);
+        assert!((2_000.0..4_000.0).contains(&bad[0]), "{bad:?}");
+        assert!(bad[1] < 1e-9, "{bad:?}");
+        assert!(bad[2] > 40_000.0 && bad[3] > 40_000.0, "after the blip: {bad:?}");
+    }
+
+    /// Half a year of failing is known no better than two weeks of it, and is forgotten as soon.
+    #[test]
+    fn long_spells_fade() {
+        let fails = |number, second| number == 2 && second < 180 * 86_400;
+        assert!(measured(180, fails)[&region("r2")].share > 0.9);
+        let after = measured(210, fails)[&region("r2")].share;
+        assert!((0.05..0.2).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn what_cannot_have_been_measured_is_not_taken_up() {
+        for wrong in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            for field in 0..8 {
+                let mut sums = PathSums { observed_s: 1e6, ..PathSums::default() };
+                *sums.each()[field] = wrong;
+                let mut paths = Paths::new(S(60));
+                paths.restore(region("r"), sums);
+                assert_eq!(paths.known(&region("r")), PathSums::default(), "{sums:?}");
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@
 //!
 //! A single configured region is mended by its own votes, as it decides alone when live. Mended time is marked as such.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_proto::{Micros, Region, WallMicros};
 
@@ -312,6 +312,8 @@ pub struct MendRule {
     needed: Vec<u16>,
     /// How many voters there must be.
     voters_min: u16,
+    /// Regions whose paths are too noisy to vote.
+    noisy: BTreeSet<Region>,
 }
 
 /// What one region's late checks found in one slot.
@@ -333,6 +335,7 @@ impl MendRule {
             slot: slot.unwrap_or(Micros::from_secs(3_600)),
             needed: (0..=regions).map(|voters| policy.needed(voters)).collect(),
             voters_min: if policy.is_single() { 1 } else { majority(regions).max(2) },
+            noisy: policy.regions.iter().filter(|region| policy.is_noisy(region)).cloned().collect(),
         }
     }
 
@@ -346,7 +349,8 @@ impl MendRule {
     /// What the votes in one slot come to; none where they prove nothing.
     pub fn decide(&self, votes: &BTreeMap<Region, LateVotes>) -> Option<Verdict> {
         let count = |passes: fn(&LateVotes) -> bool| {
-            u16::try_from(votes.values().filter(|votes| passes(votes)).count()).unwrap_or(u16::MAX)
+            let voting = votes.iter().filter(|(region, _)| !self.noisy.contains(*region));
+            u16::try_from(voting.filter(|(_, votes)| passes(votes)).count()).unwrap_or(u16::MAX)
         };
         let passing = count(|votes| votes.passed > votes.failed);
         let failing = count(|votes| votes.failed > votes.passed);

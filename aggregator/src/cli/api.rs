@@ -233,9 +233,17 @@ fn token_in(path: PathBuf) -> Result<Secret, ApiError> {
         Err(error) => return Err(ApiError::Token { path, problem: format!("cannot be read ({error})") }),
     };
     match String::from_utf8(bytes) {
-        Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim())),
+        Ok(text) if is_token(text.trim()) => Ok(Secret::new(text.trim())),
+        Ok(text) if !text.trim().is_empty() => {
+            Err(ApiError::Token { path, problem: "holds something else than one token".to_owned() })
+        }
         Ok(_) | Err(_) => Err(ApiError::Token { path, problem: "holds none".to_owned() }),
     }
+}
+
+/// One word; anything else could not even be sent.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn tls() -> rustls::ClientConfig {
@@ -246,4 +254,25 @@ fn tls() -> rustls::ClientConfig {
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs supports TLS 1.2 and 1.3");
     builder.with_root_certificates(roots).with_no_client_auth()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_file_holds_one_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |text: &str| {
+            let path = folder.path().join("token");
+            std::fs::write(&path, text).unwrap();
+            token_in(path).err().map(|error| error.to_string())
+        };
+        assert_eq!(told("qt_abc\n"), None);
+        for (text, problem) in
+            [(" \n", "holds none"), ("[server]\ndata = 1\n", "holds something else than one token")]
+        {
+            assert!(told(text).unwrap().contains(problem), "{text}");
+        }
+    }
 }

@@ -316,7 +316,9 @@ fn check_policy(section: &Section<'_>, policy: &Policy) {
                 (place("quorum"), wanted, quorum.to_string())
             }
             PolicyError::ConfirmForTooLong { wanted } => {
-                (place("confirm_for"), format!("at most {CONFIRM_FOR_MAX}"), wanted.to_string())
+                // In seconds, or 601 of them read as the ten minutes that are allowed.
+                let [most, wanted] = [CONFIRM_FOR_MAX, wanted].map(|span| format!("{}s", span.as_secs_f64()));
+                (place("confirm_for"), format!("at most {most}"), wanted)
             }
             PolicyError::DomainsTooMany { min_domains, regions } => {
                 let wanted = format!("at most {regions} domains, the number of regions");

@@ -175,6 +175,10 @@ fn bad_monitors_get_their_faults() {
         &["5: monitors[0].quorum: wanted a quorum of at least 2, so that no region pages alone, found 1"],
     );
     check(
+        &monitor("confirm_for = \"601s\""),
+        &["4: monitors[0].confirm_for: wanted at most 600s, found 601s"],
+    );
+    check(
         &monitor("quorum = \"most\""),
         &[
             "4: monitors[0].quorum: wanted \"majority\", \"all-but-one\", \"all\" or a number of regions, found \"most\"",

@@ -205,7 +205,7 @@ impl Core {
             let policy = decide::policy(&monitor, revision);
             let before = self.monitors.get(&id).map(|before| before.policy.revision);
             let reformed = before.is_some_and(|before| before != policy.revision);
-            let policy = self.calibrated(&monitor, policy, reformed);
+            let policy = self.calibrated(&monitor, policy);
             let parents = monitor.depends_on.iter().cloned().collect();
             let watch = PagingEvent::Watch { monitor: id.clone(), policy: Box::new(policy.clone()), parents };
             self.page(watch, now);

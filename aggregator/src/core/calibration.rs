@@ -12,16 +12,15 @@ use crate::{
 };
 
 impl Core {
-    /// A policy with what was found fitting for the monitor's paths, where it may follow that. `reformed`: it is another
-    /// form of a monitor that is watched.
-    pub(super) fn calibrated(&mut self, monitor: &Monitor, policy: Policy, reformed: bool) -> Policy {
+    /// A policy with what was found fitting for the monitor's paths, where it may follow that.
+    pub(super) fn calibrated(&mut self, monitor: &Monitor, policy: Policy) -> Policy {
         let id = &monitor.spec.id;
-        if reformed && let Some(watched) = self.monitors.get_mut(id) {
-            // Another server has other paths.
-            if decide::target(&watched.monitor.spec.url) == policy.target {
-                watched.calibration.follow(&policy);
-            } else {
+        if let Some(watched) = self.monitors.get_mut(id) {
+            // Another server has other paths, and other rules want other numbers.
+            if watched.policy.target != policy.target {
                 watched.calibration = Calibration::new(&policy);
+            } else if (Policy { calibrated: None, ..watched.policy.clone() }) != policy {
+                watched.calibration.follow(&policy);
             }
         }
         let known = self.monitors.get(id).map(|watched| watched.calibration.chosen().cloned());
@@ -59,7 +58,8 @@ impl Core {
             self.incidents.get(monitor).is_some_and(|open| open.incident.verdict == Verdict::Down.name());
         let says_nothing = is_down || self.maintenance.of(monitor).is_some();
         let Some(watched) = self.monitors.get_mut(monitor) else { return };
-        if observation.revision < watched.policy.revision {
+        let is_watched_from = watched.policy.regions.contains(&observation.region);
+        if !is_watched_from || observation.revision < watched.policy.revision {
             return;
         }
         if says_nothing {

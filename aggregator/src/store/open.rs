@@ -33,6 +33,12 @@ pub enum OpenError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// There is nothing to read.
+    #[error("{}: there is no database; an aggregator makes one in its data folder when it first runs", file.display())]
+    Missing {
+        /// Where it would be.
+        file: PathBuf,
+    },
     /// Another process has it.
     #[error("{}: is in use by another Quorate process; stop that one, or choose another data folder", file.display())]
     InUse {
@@ -150,6 +156,27 @@ pub(super) fn open(folder: &Path) -> Result<Opened, OpenError> {
     Ok(Opened { connection, file, lock })
 }
 
+/// The database of a folder, to be read whether or not an aggregator runs on it; and which file that is.
+///
+/// # Errors
+/// Where there is none, or its schema is not this program's.
+pub(super) fn open_to_read(folder: &Path) -> Result<(Connection, PathBuf), OpenError> {
+    let file = folder.join(FILE);
+    match fs::metadata(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing { file });
+        }
+        Err(error) => return Err(OpenError::Folder { path: file, error }),
+        Ok(_) => {}
+    }
+    let connection = open_reader(&file).map_err(|error| OpenError::sqlite(&file, error))?;
+    let version = schema::check(&connection, &file)?;
+    match version < schema::VERSION {
+        true => Err(OpenError::Older { file, found: version, known: schema::VERSION }),
+        false => Ok((connection, file)),
+    }
+}
+
 /// A connection that can only read.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_with_flags(
@@ -234,6 +261,17 @@ mod tests {
         let text = refusal(folder.path());
         assert!(text.contains(&told), "{text}");
         assert!(refusal(folder.path()).contains(&told), "the refusal changed it");
+    }
+
+    #[test]
+    fn what_is_only_read_has_to_be_there_and_of_this_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = || open_to_read(folder.path()).map(drop).unwrap_err().to_string();
+        assert!(told().contains("there is no database"), "{}", told());
+        fs::write(folder.path().join(FILE), "").unwrap();
+        assert!(told().contains("has schema version 0, and this program reads"), "{}", told());
+        drop(open(folder.path()).unwrap());
+        assert!(open_to_read(folder.path()).is_ok());
     }
 
     #[test]

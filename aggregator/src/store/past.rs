@@ -11,7 +11,6 @@ use super::{
     columns::parsed,
     open::{self, OpenError},
     rows::unsigned,
-    schema,
 };
 use crate::limits;
 
@@ -70,14 +69,9 @@ impl Past {
     /// Opens the database of a data folder.
     ///
     /// # Errors
-    /// Where there is none, or it is another program's, a newer one's or damaged.
+    /// Where there is none, or it is another program's, of another schema or damaged.
     pub fn open(folder: &Path) -> Result<Self, PastError> {
-        let file = folder.join(open::FILE);
-        if let Err(error) = std::fs::metadata(&file) {
-            return Err(OpenError::Folder { path: file, error }.into());
-        }
-        let connection = open::open_reader(&file).map_err(|error| OpenError::sqlite(&file, error))?;
-        schema::check(&connection, &file)?;
+        let (connection, file) = open::open_to_read(folder)?;
         Ok(Self { connection, file })
     }
 

@@ -67,14 +67,9 @@ impl Reader {
     /// # Errors
     /// [`OpenError`], also for a database whose schema is not this program's.
     pub fn of_folder(folder: &Path) -> Result<Self, OpenError> {
-        let file = folder.join(super::open::FILE);
-        let refused = |error| OpenError::sqlite(&file, error);
-        let connection = super::open::open_reader(&file).map_err(refused)?;
-        let version = super::schema::check(&connection, &file)?;
-        if version < super::schema::VERSION {
-            return Err(OpenError::Older { file, found: version, known: super::schema::VERSION });
-        }
-        Self::open(&file).map_err(refused)
+        let (connection, file) = super::open::open_to_read(folder)?;
+        drop(connection);
+        Self::open(&file).map_err(|error| OpenError::sqlite(&file, error))
     }
 
     pub(super) fn open(file: &Path) -> Result<Self, rusqlite::Error> {

@@ -160,6 +160,37 @@ fn what_the_operator_set_stands() {
     assert_eq!(change.calibrated.unwrap().span, S(22));
 }
 
+/// What was chosen under other settings stands only where it could be chosen under these.
+#[test]
+fn another_policy_has_other_bounds() {
+    let strict = |policy: Policy| Policy { sensitivity: crate::Sensitivity::Strict, ..policy };
+    let often = Policy { interval: S(10), ..policy(5) };
+    let seldom = Policy { interval: S(240), ..policy(5) };
+    for (before, after, share) in [
+        (policy(5), strict(policy(5)), 0.0),
+        (strict(policy(5)), policy(5), 0.01),
+        (often.clone(), seldom.clone(), 0.04),
+        (strict(policy(3)), policy(3), 0.0),
+    ] {
+        let paths = vec![watched(share, 60.0); before.regions.len()];
+        let mut calibration = of(&before, &paths);
+        calibration.review(&before, Moment(0)).unwrap();
+        calibration.follow(&after);
+        calibration.review(&after, Moment(0));
+        let anew = of(&after, &paths).review(&after, Moment(0)).unwrap().calibrated;
+        assert_eq!(calibration.chosen().cloned(), anew);
+    }
+    // A row that somebody changed delays no page.
+    let mut calibration = of(&policy(5), &[watched(0.3, 60.0); 5]);
+    let long = S(86_400);
+    let foreign =
+        Calibrated { span: long, together: true, majority_span: long, voters: 5, noisy: BTreeSet::new() };
+    calibration.restore(Some(foreign), []);
+    calibration.review(&policy(5), Moment(0));
+    let chosen = calibration.chosen().unwrap();
+    assert!(chosen.span < S(60) && chosen.majority_span <= S(1_200), "{chosen:?}");
+}
+
 #[test]
 fn little_is_no_ground() {
     let policy = policy(3);
@@ -242,8 +273,14 @@ proptest::proptest! {
         proptest::prop_assert!(chosen.noisy.len() <= policy.noisy_max());
         proptest::prop_assert!(change.expected <= PAGES_MAX || change.expected <= usual * AS_GOOD, "{} {usual}", change.expected);
         let forecast = Forecast::of(&under, |_| PathQuality::ASSUMED);
-        let worst_usual = Forecast::of(&policy, |_| PathQuality::ASSUMED).refused.worst;
-        proptest::prop_assert!(forecast.refused.worst <= S(60).max(worst_usual), "{:?}", forecast.refused);
+        let usual_of_those = Policy {
+            calibrated: Some(Calibrated { span: policy.usual_span(chosen.voters), together: false, ..chosen.clone() }),
+            ..policy.clone()
+        };
+        let worst_usual = Forecast::of(&usual_of_those, |_| PathQuality::ASSUMED);
+        for (worst, usual) in [(forecast.refused, worst_usual.refused), (forecast.silent, worst_usual.silent)] {
+            proptest::prop_assert!(worst.worst <= S(60).max(usual.worst + S(11)), "{worst:?} {usual:?}");
+        }
         if change.expected <= PAGES_MAX && chosen.span > S(11) {
             let shorter = Calibrated { span: chosen.span.saturating_sub(S(1)), ..chosen };
             proptest::prop_assert!(calibration.pages(&policy, Some(shorter)) > PAGES_MAX);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Quorum;
+use crate::{Calibrated, Quorum};
 
 fn at(tick: i64) -> WallMicros {
     WallMicros(tick)
@@ -212,4 +212,28 @@ fn late_votes_mend_by_the_same_quorum() {
     check(1, default, &[(1, 0)], up);
     check(1, default, &[(0, 1)], down);
     check(1, default, &[(1, 1)], None);
+}
+
+/// What is too noisy to vote does not vote late either.
+#[test]
+fn late_votes_on_noisy_paths_mend_nothing() {
+    let noisy = ["r3", "r4"].map(|name| name.parse().unwrap());
+    let fitting = Calibrated {
+        span: Micros::from_secs(20),
+        together: false,
+        majority_span: Micros::from_secs(300),
+        voters: 3,
+        noisy: noisy.into(),
+    };
+    let rule = MendRule::of(&Policy { calibrated: Some(fitting), ..policy(5, 30) });
+    let decided = |failing: &[&str]| {
+        let late = |name: &str| match failing.contains(&name) {
+            true => LateVotes { passed: 0, failed: 2 },
+            false => LateVotes { passed: 2, failed: 0 },
+        };
+        rule.decide(&["r0", "r1", "r2", "r3", "r4"].map(|name| (name.parse().unwrap(), late(name))).into())
+    };
+    assert_eq!(decided(&["r3", "r4"]), Some(Verdict::Up));
+    assert_eq!(decided(&["r0", "r1", "r3", "r4"]), None, "two of three");
+    assert_eq!(decided(&["r0", "r1", "r2"]), Some(Verdict::Down));
 }

@@ -117,6 +117,20 @@ fn what_was_measured_applies_where_it_may() {
     assert_eq!(rule(&bench), "4 of 5 regions for 11s");
 }
 
+/// Rules that the operator changed are followed with the next check, and not an hour later.
+#[test]
+fn other_rules_want_other_numbers_at_once() {
+    let mut bench = bench(true, [0.0; 5]);
+    bench.work(60, &[]);
+    assert_eq!(rule(&bench), "4 of 5 regions for 11s");
+    let mut shop = monitor("shop", &REGIONS);
+    shop.sensitivity = quorate_quorum::Sensitivity::Strict;
+    let now = bench.now;
+    bench.core.configure(std::sync::Arc::new(config(vec![shop], &["x", "z:o"])), now);
+    bench.work(20, &[]);
+    assert_eq!(rule(&bench), "4 of 5 regions for 22s");
+}
+
 /// What is known is written down once an hour of checks, and with every change of the choice.
 #[test]
 fn what_is_known_is_kept() {
