@@ -31,7 +31,7 @@ const FALSE_SPIKES_MAX: f64 = 0.5;
 /// Hours of 1,000 years.
 const HOURS: f64 = 8_766_000.0;
 
-/// Ends remembered of the last hour.
+/// Ends remembered of the last hour. Where there are more, the oldest leave sooner: so many are a spike, or nobody's usual.
 const RECENT_MAX: usize = 64;
 
 /// How long a canary counts as held after it was last heard of: it says that it lives every
@@ -137,7 +137,7 @@ impl Usual {
     /// It ended abnormally.
     pub(super) fn ended(&mut self, code: u16, at: Moment) {
         if self.recent.len() == RECENT_MAX {
-            self.recent.pop_front();
+            self.drop_oldest(at);
         }
         self.recent.push_back((at, code));
         self.note_spike(at);
@@ -147,14 +147,20 @@ impl Usual {
     pub(super) fn forget_old(&mut self, at: Moment) -> bool {
         let mut has_learned = false;
         while self.recent.front().is_some_and(|(ended, _)| at.since(*ended) >= CLOSES_SPAN) {
-            if self.learns(at) {
-                self.baseline.ends += 1.0;
-                has_learned = true;
-            }
-            self.recent.pop_front();
+            has_learned |= self.drop_oldest(at);
         }
         self.note_spike(at);
         has_learned
+    }
+
+    /// The oldest end is recent no more. Says whether it is now part of what is usual.
+    fn drop_oldest(&mut self, at: Moment) -> bool {
+        let learns = self.learns(at);
+        if learns {
+            self.baseline.ends += 1.0;
+        }
+        self.recent.pop_front();
+        learns
     }
 
     /// What happens in a spike is not usual, and becomes it only when it does not end: a bad day must not blind for weeks, nor
@@ -261,8 +267,56 @@ mod tests {
         assert!(!usual.is_held(Moment(1).after(HEARD_MAX)));
     }
 
+    /// Four within the hour are a spike here. It is over when there was none for an hour, and nothing of it is usual.
+    #[test]
+    fn a_spike_is_over_an_hour_after_it_was_last_one() {
+        let minute = |minutes: u64| Moment(0).after(Micros::from_secs(60 * minutes));
+        let mut usual = Usual::restored(Baseline { ends: 0.0, hours: 240.0, at: minute(0) });
+        assert_eq!(usual.baseline.spike_from(), Some(4));
+        for minutes in [0, 1, 2, 3, 20] {
+            usual.ended(1006, minute(minutes));
+        }
+        assert!(usual.spikes());
+        assert!(!usual.forget_old(minute(30)));
+        // Two left the hour, and three are none: the spike was last seen at 30.
+        for minutes in [61, 64, 81] {
+            assert!(!usual.forget_old(minute(minutes)), "{minutes}");
+            assert!(!usual.spikes());
+        }
+        usual.ended(1006, minute(100));
+        assert_eq!(usual.baseline.ends, 0.0);
+        assert!(usual.forget_old(minute(160)));
+        assert_eq!(usual.baseline.ends, 1.0);
+        usual.ended(1006, minute(170));
+        assert!(usual.forget_old(minute(230)));
+        assert_eq!(usual.baseline.ends, 2.0);
+    }
+
+    /// A hundred an hour from the first day on are more than are remembered, and yet known for what they are; where they
+    /// begin later they are told as a spike, and are usual after a week and a day.
+    #[test]
+    fn what_stays_is_usual_however_much_it_is() {
+        for (quiet_hours, last) in [(0.0, 0..1), (240.0, 7..9)] {
+            let mut usual = Usual::restored(Baseline { ends: 0.0, hours: quiet_hours, at: Moment(0) });
+            let mut spiked_last = 0;
+            for number in 0..100 * 24 * 10 {
+                let at = Moment(0).after(Micros::from_secs(36 * number));
+                usual.heard(at);
+                usual.ended(1006, at);
+                assert!(usual.recent.len() <= RECENT_MAX);
+                if usual.spikes() {
+                    spiked_last = number;
+                }
+            }
+            let days = spiked_last / 2_400;
+            assert!(last.contains(&days), "{days} days after {quiet_hours} hours, {:?}", usual.baseline);
+            assert!(!usual.can_judge());
+        }
+    }
+
     #[test]
     fn the_tail_is_that_of_the_tables() {
+        assert_eq!(at_least(1, 0.0), 0.0);
         for (count, mean, wanted) in [
             (0, 1.0, 1.0),
             (1, 1.0, 0.632_120_6),

@@ -128,6 +128,26 @@ mod tests {
         assert!(window.is_empty());
     }
 
+    /// A window gives back what it does not need any more, and keeps what it soon will.
+    #[test]
+    fn a_window_that_was_full_shrinks() {
+        for (left, shrinks) in [(0, true), (100, true), (1_500, false)] {
+            let mut window = Window::default();
+            for number in 0..ENTRIES_MAX as u64 - left {
+                window.add(0, Micros(number * number * number), 1);
+            }
+            let before = window.entries.capacity();
+            for number in 0..left {
+                window.add(20, Micros(number * number * number), 1);
+            }
+            let before = before.max(window.entries.capacity());
+            let kept = window.entries.iter().filter(|entry| entry.slot == 20).count();
+            window.move_to(20);
+            assert_eq!(window.entries.len(), kept);
+            assert_eq!(window.entries.capacity() < before, shrinks, "{kept} of {before}");
+        }
+    }
+
     #[test]
     fn a_window_is_bounded_whatever_an_agent_says() {
         let mut window = Window::default();

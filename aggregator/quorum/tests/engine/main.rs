@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod absences;
 #[cfg(test)]
+mod announced;
+#[cfg(test)]
 mod calibrated;
 #[cfg(test)]
 mod canaries;
@@ -12,6 +14,8 @@ mod checks;
 mod compared;
 #[cfg(test)]
 mod domains;
+#[cfg(test)]
+mod edges;
 #[cfg(test)]
 mod outliers;
 #[cfg(test)]

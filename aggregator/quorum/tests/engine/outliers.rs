@@ -430,6 +430,8 @@ fn one_of_five_others_may_say_otherwise() {
     let world = world.says(LIAR, |_, _, _| true).says(4, |number, _, _| number < 10).until(20 * MINUTE);
     let set_aside = world.outliers().0.into_iter().map(|(_, outlier)| outlier.agent).collect::<BTreeSet<_>>();
     assert_eq!(set_aside, [key(LIAR), key(4)].into());
+    let outlier = |agent| world.engine.outlier(&key(agent)).map(|outlier| outlier.agent);
+    assert_eq!((outlier(LIAR), outlier(0)), (Some(key(LIAR)), None));
     world.nothing_is_down();
 }
 

@@ -1,8 +1,9 @@
 //! What the engine tells when it is asked, and the names that others store.
 
-use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, Region, Sequence, WallMicros};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, MonitorId, Region, Sequence, WallMicros};
 use quorate_quorum::{
-    Abstention, Contradiction, Finding, Moment, Observation, Policy, Source, Spread, Verdict, Vote, run_of,
+    Abstention, Contradiction, Effect, Engine, Event, Finding, Heartbeat, Moment, Observation, Policy,
+    Reprieved, Source, Spread, Verdict, VerdictChange, Vote, judge, run_of,
 };
 
 use crate::script::{monitor, run};
@@ -184,4 +185,116 @@ fn what_is_removed_is_not_looked_at() {
     let script = "watch 3 every 30 absent\n0 end";
     assert!(run(script).2.next_deadline().is_some(), "its grace ends");
     assert_eq!(run(&format!("{script}\n1 remove")).2.next_deadline(), None);
+}
+
+/// A suspicion is given out when it begins and when it ends, once each.
+#[test]
+fn suspicions_are_given_out() {
+    let suspicions = |script: &str| {
+        let (_, effects, engine) = run(script);
+        let told = effects.iter().filter_map(|effect| {
+            let Effect::Suspected { suspect, .. } = effect else { return None };
+            Some(*suspect)
+        });
+        (told.collect::<Vec<_>>(), engine.monitor(&monitor(), Moment(200_000_000)).unwrap().suspect)
+    };
+    let blip = "watch 5 every 300\n0 ok all\n100 fail r1\n100.3 ok all\n200 end";
+    assert_eq!(suspicions(blip), (vec![true, false], false));
+    assert_eq!(suspicions("watch 5 every 300\n0 ok all\n200 fail r1"), (vec![true], true));
+    // One that a canary's end began and no round could be paid for is over by time alone.
+    let flaps = "watch 5 every 300\n0 ok all\n100..120/5 cut r1\n100.5..115.5/5 ok all\n200 end";
+    let (told, suspect) = suspicions(flaps);
+    assert_eq!((told.last(), suspect), (Some(&false), false), "{told:?}");
+}
+
+/// The change of the script that leads to a verdict.
+fn change_to(verdict: Verdict, script: &str) -> VerdictChange {
+    let (_, effects, _) = run(script);
+    let change = effects.iter().find_map(|effect| {
+        let Effect::Changed(change) = effect else { return None };
+        (change.to == verdict).then(|| (**change).clone())
+    });
+    change.unwrap()
+}
+
+/// What holds a verdict back is part of its grounds, and the rules hear of it from there.
+#[test]
+fn grounds_hold_a_verdict_back() {
+    let down = change_to(
+        Verdict::Down,
+        "
+         watch 5 every 300
+         0 ok all
+         40 close all
+         41 open all
+         42 fail all
+         53.4 fail all
+        ",
+    );
+    let until = Moment(70_000_000);
+    assert_eq!(down.grounds.reprieve, Some(Reprieved { until, is_back: true }));
+    assert_eq!(down.grounds.spread, [], "no agent has labels");
+    let mut grounds = down.grounds.clone();
+    grounds.reprieve = Some(Reprieved { until, is_back: false });
+    assert_eq!(judge(&grounds, down.from).verdict, None);
+
+    let partial = change_to(
+        Verdict::Partial,
+        "
+         watch 5 every 300
+         0 ok all
+         100 fail r1
+         100.3 ok r2 r3 r4 r5
+         111.4 fail r1
+        ",
+    );
+    let mut grounds = partial.grounds.clone();
+    grounds.answers_due = Some(Moment(112_000_000));
+    assert_eq!(judge(&grounds, partial.from).verdict, None);
+}
+
+/// A check that does not count is written down with the reason.
+#[test]
+fn why_a_check_does_not_count() {
+    let down = change_to(
+        Verdict::Down,
+        "
+         watch 5 every 300
+         0 ok all
+         40 silent r5
+         100 fail r1 r2 r3 r4
+         111.4 fail r1 r2 r3 r4
+        ",
+    );
+    let discounted =
+        down.grounds.regions.iter().map(|region| region.ballots[0].discounted).collect::<Vec<_>>();
+    assert_eq!(discounted, [None, None, None, None, Some(Abstention::Silent)]);
+}
+
+/// Agents tell rounds apart by their numbers: those of two monitors that are asked for at one moment differ.
+#[test]
+fn rounds_of_one_moment_have_numbers_of_their_own() {
+    let mut engine = Engine::default();
+    let monitors: [MonitorId; 2] = ["one".parse().unwrap(), "two".parse().unwrap()];
+    let policy = Policy::new([r1()].into(), Micros::from_secs(60), Micros::from_secs(10));
+    for monitor in monitors.clone() {
+        engine.handle(Event::Configure { monitor, policy: policy.clone() }, Moment(0));
+    }
+    let agent = AgentKey([1; 32]);
+    let mut requests = Vec::new();
+    for (sequence, finding) in [(1, Finding::Passed), (2, Finding::Failed)] {
+        let at = Moment(sequence * 1_000_000);
+        let heartbeat = Heartbeat { agent, region: r1(), revision: 1, sick: None };
+        engine.handle(Event::Heartbeat(heartbeat), at);
+        for (index, monitor) in (0..).zip(monitors.clone()) {
+            let source = Source { agent, epoch: BootEpoch(1), sequence: Sequence(sequence), index };
+            let (region, revision) = (r1(), 1);
+            let checked = Observation { monitor, region, started: at, ended: at, finding, revision, source };
+            requests.extend(engine.handle(Event::Observed(checked), at).into_iter().filter_map(|effect| {
+                let Effect::Confirm { request, .. } = effect else { return None };
+                Some(request)
+            }));
+        }
+    }
+    assert_eq!(requests, [2_000_000, 2_000_001]);
 }

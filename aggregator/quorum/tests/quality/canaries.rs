@@ -147,6 +147,8 @@ fn a_server_that_always_closes_so_is_not_degraded_by_it() {
         script.live(HOUR);
     }
     assert_eq!(script.told(), QUIET);
+    let usual = script.quality.memory(&monitor()).usual;
+    assert!(usual.values().all(|usual| (23.0..25.0).contains(&usual.per_day())), "{usual:?}");
     // And then every four minutes.
     for _ in 0..15 {
         (0..5).for_each(|index| script.canary(index, ended(1006)));
@@ -167,10 +169,85 @@ fn an_outage_is_no_spike_and_makes_nothing_usual() {
         script.pass(Micros::from_secs(10));
     }
     script.decide(Verdict::Up);
+    (0..5).for_each(|index| script.canary(index, ended(1006)));
+    assert_eq!(script.told(), QUIET, "one since it is up");
+    script.decide(Verdict::Down);
+    script.decide(Verdict::Up);
     script.live(2 * HOUR);
     assert_eq!(script.told(), QUIET);
     let memory = script.quality.memory(&monitor());
     assert!(memory.usual.values().all(|usual| usual.ends == 0.0), "{memory:?}");
+}
+
+/// A region whose canary is known for too short a time has no say: the spike is of four, not of five.
+#[test]
+fn who_is_not_known_for_long_enough_is_not_counted() {
+    let mut script = Script::new(terms());
+    let minute = |script: &mut Script, regions: std::ops::Range<usize>| {
+        regions.for_each(|index| script.canary(index, CanaryNews::Alive));
+        script.pass(Micros::from_secs(60));
+    };
+    (0..48 * HOUR).for_each(|_| minute(&mut script, 0..4));
+    (0..5).for_each(|_| minute(&mut script, 0..5));
+    for _ in 0..5 {
+        (0..4).for_each(|index| script.canary(index, ended(1006)));
+        minute(&mut script, 0..5);
+    }
+    let began = script.effects.iter().find_map(|effect| match effect {
+        Effect::Began { reason: Reason::Closes { regions, of, .. }, .. } => Some((regions.len(), *of)),
+        Effect::Began { .. } | Effect::Ended { .. } | Effect::Learned { .. } => None,
+    });
+    assert_eq!(began, Some((4, 4)));
+}
+
+/// What a region learns while the others' spike is looked at is worth writing down, though the region is not heard of.
+#[test]
+fn what_becomes_usual_in_the_others_spike_is_learned() {
+    let mut script = known();
+    script.canary(4, ended(1006));
+    script.live(50);
+    for _ in 0..5 {
+        (0..4).for_each(|index| script.canary(index, ended(1006)));
+    }
+    assert_eq!(script.told(), ["+closes"]);
+    for _ in 0..15 {
+        (0..4).for_each(|index| script.canary(index, CanaryNews::Alive));
+        script.effects.clear();
+        script.pass(Micros::from_secs(60));
+        if script.effects.contains(&Effect::Learned { monitor: monitor() }) {
+            return;
+        }
+    }
+    panic!("{:?}", script.quality.memory(&monitor()));
+}
+
+/// Reconnections stand for a minute and no longer.
+#[test]
+fn reconnections_further_apart_are_of_no_storm() {
+    for (seconds, told) in [(59, vec!["+reconnects"]), (60, vec![])] {
+        let mut script = Script::new(terms());
+        script.live(5);
+        (0..3).for_each(|index| script.canary(index, CanaryNews::Reconnected { within_minute: 3 }));
+        script.pass(Micros::from_secs(seconds));
+        script.canary(3, CanaryNews::Reconnected { within_minute: 3 });
+        assert_eq!(script.told(), told, "{seconds} s");
+    }
+}
+
+/// For as long as it is seen; what is only remembered from before a start was not seen.
+#[test]
+fn when_it_was_last_seen() {
+    let mut script = Script::new(terms());
+    script.live(5);
+    let seen = |script: &Script| script.quality.last_seen(&monitor(), Kind::Reconnects);
+    assert_eq!(seen(&script), None);
+    (0..5).for_each(|index| script.canary(index, CanaryNews::Reconnected { within_minute: 3 }));
+    let now = script.now;
+    assert_eq!(seen(&script), Some(now));
+    script.live(5);
+    assert_eq!(seen(&script), Some(now));
+    script.restart(terms(), Verdict::Up);
+    assert_eq!((script.degraded(), seen(&script)), (vec![Kind::Reconnects], None));
 }
 
 #[test]

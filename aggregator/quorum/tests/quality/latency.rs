@@ -291,3 +291,45 @@ fn a_certificate_that_is_about_to_end_is_told_by_whoever_is_shown_it() {
     script.tell(Event::Configure { monitor: monitor(), terms: never });
     assert_eq!(script.told(), ["~certificate"], "nobody wants to hear of it any more");
 }
+
+/// A server that was down may be another one since: what its round trips were says nothing.
+#[test]
+fn an_outage_forgets_round_trips() {
+    let mut script = Script::new(terms());
+    script.work(600, |_, _| 90);
+    script.decide(Verdict::Down);
+    script.decide(Verdict::Up);
+    script.pass(Micros::from_secs(60));
+    assert_eq!(script.quality.figures(&monitor()), None);
+    script.work(120, |_, _| 40);
+    let figures = script.quality.figures(&monitor()).unwrap();
+    assert!(figures.merged.p95 < ms(42), "{figures:?}");
+}
+
+/// As slow as promised is not slower than promised.
+#[test]
+fn at_the_promise_nothing_is_told() {
+    let mut script = Script::new(terms());
+    script.work(600, |_, _| 90);
+    let p95 = script.quality.figures(&monitor()).unwrap().merged.p95;
+    for (p95, told) in [(p95, vec![]), (Micros(p95.0 - 1), vec!["+latency"])] {
+        let mut script = Script::new(with(|terms| terms.latency = Some(LatencySla::of(p95))));
+        script.work(600, |_, _| 90);
+        assert_eq!(script.told(), told);
+    }
+}
+
+/// Two exchanges of one check: the slower and the faster one, and no third.
+#[test]
+fn what_was_not_measured_is_no_round_trip() {
+    let mut script = Script::new(terms());
+    let two = RoundTrips { count: 2, min: ms(10), p50: ms(20), max: ms(20), jitter: ms(10) };
+    script.check(0, Trips::Several(two));
+    script.pass(Micros::from_secs(60));
+    assert_eq!(script.quality.figures(&monitor()).unwrap().merged.count, 2);
+    // None at all are no reason to look again.
+    let mut script = Script::new(terms());
+    script.check(0, Trips::One(ms(10)));
+    script.pass(Micros::from_secs(600));
+    assert_eq!((script.quality.figures(&monitor()), script.quality.next_deadline()), (None, None));
+}
