@@ -13,4 +13,5 @@ pub mod proxies;
 pub mod receiver;
 pub mod requirement;
 pub mod servers;
+pub mod watched;
 pub mod years;

@@ -14,6 +14,7 @@ use quorate_tests::{
     receiver::{Behaviour, Receiver},
     requirement::{Requirement, available},
     servers,
+    watched::Watched,
 };
 use rusqlite::{Connection, OpenFlags};
 
@@ -107,30 +108,23 @@ fn what_failed_while_the_aggregator_was_away_pages_nobody() -> Result<()> {
     if !available("while_the_aggregator_was_away", &[Requirement::NodeWs]) {
         return Ok(());
     }
-    let receiver = Receiver::start(Behaviour::Take)?;
-    let folder = tempfile::tempdir()?;
-    let port = servers::free_port()?;
-    let mut server = servers::node_ws(folder.path(), port)?;
-    let tables =
-        webhook("hook", &receiver.url()) + &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "5s", "3s");
-    let mut cluster = Cluster::start(&Plan { tables, ..Plan::default() })?;
-    cluster.wait_until_up("chat", 60.0);
+    let mut scene = Watched::start("5s", "3s")?;
 
-    cluster.aggregator.stop()?;
-    server.kill()?;
+    scene.cluster.aggregator.stop()?;
+    scene.server.kill()?;
     // Long enough for every region to see several failures, and for the first of them to be stale.
     thread::sleep(Duration::from_secs(30));
-    let _server = servers::node_ws(folder.path(), port)?;
+    scene.mend()?;
     thread::sleep(Duration::from_secs(12));
-    cluster.restart_aggregator()?;
+    scene.cluster.restart_aggregator()?;
     clock::wait_for("the agents to come back and catch up", 120.0, || {
-        let results = cluster.json("/api/v1/monitors/chat/results?limit=500").ok()?;
+        let results = scene.cluster.json("/api/v1/monitors/chat/results?limit=500").ok()?;
         let items = results["items"].as_array()?.clone();
         let late_failures =
             items.iter().filter(|item| item["late"] == true && item["passed"] == false).count();
-        (late_failures >= 10 && cluster.votes("chat", "ok")? == REGIONS.len()).then_some(())
+        (late_failures >= 10 && scene.cluster.votes("chat", "ok")? == REGIONS.len()).then_some(())
     });
-    assert_eq!(cluster.status("chat").as_deref(), Some("up"));
-    assert!(receiver.hits().is_empty(), "late results paged somebody: {:#?}", receiver.hits());
+    assert_eq!(scene.cluster.status("chat").as_deref(), Some("up"));
+    assert!(scene.receiver.hits().is_empty(), "late results paged somebody: {:#?}", scene.receiver.hits());
     Ok(())
 }

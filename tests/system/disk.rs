@@ -5,10 +5,9 @@ use std::{fs, io::Write};
 use anyhow::Result;
 use quorate_tests::{
     clock::{self, Stopwatch},
-    cluster::{Cluster, Plan, monitor, webhook},
-    receiver::{Behaviour, Receiver},
+    cluster::Plan,
     requirement::{Requirement, available},
-    servers,
+    watched::Watched,
 };
 
 #[test]
@@ -16,46 +15,40 @@ fn with_the_disk_full_pages_go_out_and_nothing_is_lost() -> Result<()> {
     if !available("with_the_disk_full", &[Requirement::NodeWs, Requirement::Tmpfs]) {
         return Ok(());
     }
-    let receiver = Receiver::start(Behaviour::Take)?;
-    let folder = tempfile::tempdir()?;
-    let port = servers::free_port()?;
-    let mut server = servers::node_ws(folder.path(), port)?;
-    let tables =
-        webhook("hook", &receiver.url()) + &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "5s", "3s");
-    let cluster = Cluster::start(&Plan { tables, disk_mebibytes: Some(24), ..Plan::default() })?;
-    cluster.wait_until_up("chat", 60.0);
+    let mut scene =
+        Watched::start_with("5s", "3s", |_| Plan { disk_mebibytes: Some(24), ..Plan::default() })?;
 
-    let ballast = cluster.data.join("ballast");
+    let ballast = scene.cluster.data.join("ballast");
     fill(&ballast)?;
     let failing = |hit: &quorate_tests::receiver::Hit| {
         hit.event() == "operator.notice" && hit.body["data"]["notice"]["kind"] == "storage_failing"
     };
-    receiver.wait_for("the notice that storage fails", 60.0, failing);
+    scene.receiver.wait_for("the notice that storage fails", 60.0, failing);
 
     let fault = Stopwatch::start();
-    server.kill()?;
-    let opened = receiver.incident("incident.opened", "chat", 40.0);
+    scene.server.kill()?;
+    let opened = scene.receiver.incident("incident.opened", "chat", 40.0);
     println!("MEASURED disk full, SIGKILL, T=5 s: fault to webhook {:.1} s", fault.seconds_until(&opened.at));
-    let _server = servers::node_ws(folder.path(), port)?;
-    let resolved = receiver.incident("incident.resolved", "chat", 60.0);
+    scene.mend()?;
+    let resolved = scene.receiver.incident("incident.resolved", "chat", 60.0);
     assert_eq!(resolved.incident("/id"), opened.incident("/id"));
-    assert_eq!(receiver.hits().iter().filter(|hit| failing(hit)).count(), 1, "one notice says so");
+    assert_eq!(scene.receiver.hits().iter().filter(|hit| failing(hit)).count(), 1, "one notice says so");
 
     fs::remove_file(&ballast)?;
-    receiver.wait_for("the notice that storage is back", 60.0, |hit| {
+    scene.receiver.wait_for("the notice that storage is back", 60.0, |hit| {
         hit.body["data"]["notice"]["kind"] == "storage_recovered"
     });
     let id = opened.incident("/id").as_str().unwrap_or_default().to_owned();
     clock::wait_for("the incident in the store", 30.0, || {
-        let incident = cluster.json(&format!("/api/v1/incidents/{id}")).ok()?;
+        let incident = scene.cluster.json(&format!("/api/v1/incidents/{id}")).ok()?;
         incident.pointer("/incident/resolved_at").or(incident.get("resolved_at"))?.is_string().then_some(())
     });
     clock::wait_for("the results that agents kept", 60.0, || {
-        let results = cluster.json("/api/v1/monitors/chat/results?limit=500").ok()?;
+        let results = scene.cluster.json("/api/v1/monitors/chat/results?limit=500").ok()?;
         results["items"].as_array()?.iter().any(|item| item["passed"] == false).then_some(())
     });
-    let opened_hits = receiver.hits().iter().filter(|hit| hit.event() == "incident.opened").count();
-    assert_eq!(opened_hits, 1, "nobody is paged twice: {:#?}", receiver.hits());
+    let opened_hits = scene.receiver.hits().iter().filter(|hit| hit.event() == "incident.opened").count();
+    assert_eq!(opened_hits, 1, "nobody is paged twice: {:#?}", scene.receiver.hits());
     Ok(())
 }
 

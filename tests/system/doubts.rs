@@ -22,6 +22,7 @@ use quorate_tests::{
     receiver::{Behaviour, Hit, Receiver},
     requirement::{Requirement, available},
     servers,
+    watched::Watched,
 };
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
@@ -98,33 +99,26 @@ fn with_one_starved_agent_of_five_nobody_is_paged_and_an_outage_is_found() -> Re
     if !available("with_one_starved_agent", &[Requirement::NodeWs]) {
         return Ok(());
     }
-    let receiver = Receiver::start(Behaviour::Take)?;
-    let folder = tempfile::tempdir()?;
-    let port = servers::free_port()?;
-    let mut server = servers::node_ws(folder.path(), port)?;
-    let tables =
-        webhook("hook", &receiver.url()) + &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "5s", "1s");
-    let cluster = Cluster::start(&Plan { tables, ..Plan::default() })?;
-    cluster.wait_until_up("chat", 60.0);
+    let mut scene = Watched::start("5s", "1s")?;
 
     let begun = Stopwatch::start();
-    let starvation = Starvation::of(&cluster.agents[0])?;
+    let starvation = Starvation::of(&scene.cluster.agents[0])?;
     clock::wait_for("the starved agent to doubt itself, or to fall silent", 60.0, || {
-        (cluster.votes("chat", "abstain")? >= 1).then_some(())
+        (scene.cluster.votes("chat", "abstain")? >= 1).then_some(())
     });
     println!("MEASURED a starved agent: from the starvation to its abstention {:.1} s", begun.seconds());
-    clock::holds_for("nobody is paged for a starved agent", 30.0, || !is_paged(&receiver));
+    clock::holds_for("nobody is paged for a starved agent", 30.0, || !is_paged(&scene.receiver));
 
     let fault = Stopwatch::start();
-    server.kill()?;
-    let opened = receiver.incident("incident.opened", "chat", 60.0);
+    scene.server.kill()?;
+    let opened = scene.receiver.incident("incident.opened", "chat", 60.0);
     println!(
         "MEASURED one agent of five starved, SIGKILL, T=5 s: fault to webhook {:.1} s",
         fault.seconds_until(&opened.at)
     );
     assert_eq!(opened.incident("/verdict"), "down");
-    let _server = servers::node_ws(folder.path(), port)?;
-    receiver.incident("incident.resolved", "chat", 60.0);
+    scene.mend()?;
+    scene.receiver.incident("incident.resolved", "chat", 60.0);
     drop(starvation);
     Ok(())
 }
@@ -134,36 +128,29 @@ fn an_agent_that_was_stopped_says_so_and_its_timeouts_do_not_count() -> Result<(
     if !available("an_agent_that_was_stopped", &[Requirement::NodeWs]) {
         return Ok(());
     }
-    let receiver = Receiver::start(Behaviour::Take)?;
-    let folder = tempfile::tempdir()?;
-    let port = servers::free_port()?;
-    let _server = servers::node_ws(folder.path(), port)?;
     // With checks this frequent, one is under way at any stop.
-    let mut tables = webhook("hook", &receiver.url());
-    tables += &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "1s", "1s");
-    for number in 0..8 {
-        tables += &monitor(&format!("load-{number}"), &format!("ws://127.0.0.1:{port}/"), "1s", "1s");
-    }
-    let cluster = Cluster::start(&Plan { tables, ..Plan::default() })?;
-    cluster.wait_until_up("chat", 60.0);
+    let scene = Watched::start_with("1s", "1s", |url| {
+        let load = |number: u32| monitor(&format!("load-{number}"), url, "1s", "1s");
+        Plan { tables: (0..8).map(load).collect(), ..Plan::default() }
+    })?;
 
     for seconds in [3, 4, 6] {
-        cluster.agents[1].signal(Signal::STOP)?;
+        scene.cluster.agents[1].signal(Signal::STOP)?;
         thread::sleep(Duration::from_secs(seconds));
-        cluster.agents[1].signal(Signal::CONT)?;
-        wait_for_doubt(&cluster, REGIONS[1], "event_loop_late", 30.0);
+        scene.cluster.agents[1].signal(Signal::CONT)?;
+        wait_for_doubt(&scene.cluster, REGIONS[1], "event_loop_late", 30.0);
     }
-    let listed = cluster.quorate(&["agents", "list"])?;
+    let listed = scene.cluster.quorate(&["agents", "list"])?;
     assert!(listed.contains("in doubt") && listed.contains("event_loop_late"), "{listed}");
-    let failures = failures(&cluster, REGIONS[1])?;
+    let failures = failures(&scene.cluster, REGIONS[1])?;
     println!("MEASURED an agent stopped three times: failures of its checks {failures:?}");
     assert!(failures.iter().all(|failure| failure == "agent_fault"), "{failures:?}");
     let recovering = Stopwatch::start();
     clock::wait_for("the agent to trust itself again", 60.0, || {
-        doubts(&cluster, REGIONS[1])?.is_empty().then_some(())
+        doubts(&scene.cluster, REGIONS[1])?.is_empty().then_some(())
     });
     println!("MEASURED from the last stop to the end of the doubt {:.1} s", recovering.seconds());
-    assert!(!is_paged(&receiver), "{:#?}", receiver.hits());
+    assert!(!is_paged(&scene.receiver), "{:#?}", scene.receiver.hits());
     Ok(())
 }
 

@@ -9,12 +9,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use quorate_tests::{
     clock,
-    cluster::{Cluster, Plan, REGIONS, monitor, webhook},
+    cluster::REGIONS,
     http,
     process::binary,
-    receiver::{Behaviour, Receiver},
     requirement::{Requirement, available},
-    servers,
+    watched::Watched,
 };
 use serde_json::Value;
 
@@ -31,22 +30,15 @@ fn an_outage_is_explained_and_its_evidence_holds_until_a_byte_is_changed() -> Re
     if !available("an_outage_is_explained", &[Requirement::NodeWs]) {
         return Ok(());
     }
-    let receiver = Receiver::start(Behaviour::Take)?;
-    let folder = tempfile::tempdir()?;
-    let port = servers::free_port()?;
-    let mut server = servers::node_ws(folder.path(), port)?;
-    let tables =
-        webhook("hook", &receiver.url()) + &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "10s", "5s");
-    let cluster = Cluster::start(&Plan { tables, ..Plan::default() })?;
-    cluster.wait_until_up("chat", 60.0);
-    server.kill()?;
-    receiver.incident("incident.opened", "chat", 30.0);
-    let _server = servers::node_ws(folder.path(), port)?;
-    let resolved = receiver.incident("incident.resolved", "chat", 60.0);
+    let mut scene = Watched::start("10s", "5s")?;
+    scene.server.kill()?;
+    scene.receiver.incident("incident.opened", "chat", 30.0);
+    scene.mend()?;
+    let resolved = scene.receiver.incident("incident.resolved", "chat", 60.0);
     let id = resolved.incident("/id").as_str().context("no id")?.to_owned();
     // The delivery is written down after it was made.
     let sent = || {
-        let explanation = cluster.quorate(&["explain", "last"]).ok()?;
+        let explanation = scene.cluster.quorate(&["explain", "last"]).ok()?;
         explanation.contains("page was taken").then_some(explanation)
     };
     let text = clock::wait_for("the page to be known", 10.0, sent);
@@ -63,25 +55,25 @@ fn an_outage_is_explained_and_its_evidence_holds_until_a_byte_is_changed() -> Re
             "{region} is not drawn"
         );
     }
-    assert_eq!(cluster.quorate(&["explain", "chat"])?, text);
+    assert_eq!(scene.cluster.quorate(&["explain", "chat"])?, text);
     let short = id.get(..16).context("a short id")?;
-    let ascii = cluster.quorate(&["explain", short, "--ascii"])?;
-    assert_eq!(ascii, cluster.quorate(&["explain", &id, "--ascii"])?);
+    let ascii = scene.cluster.quorate(&["explain", short, "--ascii"])?;
+    assert_eq!(ascii, scene.cluster.quorate(&["explain", &id, "--ascii"])?);
     assert!(!ascii.contains(['✗', '·', '═']), "{ascii}");
-    let data = cluster.data.to_string_lossy().into_owned();
-    let by_folder = cluster.quorate(&["explain", &id, "--data", &data, "--json"])?;
+    let data = scene.cluster.data.to_string_lossy().into_owned();
+    let by_folder = scene.cluster.quorate(&["explain", &id, "--data", &data, "--json"])?;
     let by_folder: Value = serde_json::from_str(&by_folder)?;
     assert_eq!(by_folder["decisions"].as_array().map(Vec::len), Some(2));
-    assert!(cluster.quorate(&["explain", "nobody"]).is_err());
-    let page = http::get(cluster.http, &format!("/incidents/{id}"), None)?;
+    assert!(scene.cluster.quorate(&["explain", "nobody"]).is_err());
+    let page = http::get(scene.cluster.http, &format!("/incidents/{id}"), None)?;
     assert!(page.status == 200 && page.body.contains("<svg class=\"timeline\""), "{}", page.body);
 
-    let pinned = folder.path().join("keys.txt");
-    fs::write(&pinned, cluster.quorate(&["export", "--keys"])?)?;
+    let pinned = scene.cluster.folder().join("keys.txt");
+    fs::write(&pinned, scene.cluster.quorate(&["export", "--keys"])?)?;
     let pinned = pinned.to_string_lossy().into_owned();
-    let evidence = folder.path().join("evidence.json");
+    let evidence = scene.cluster.folder().join("evidence.json");
     for source in [vec!["export", "last"], vec!["export", &id, "--data", &data]] {
-        fs::write(&evidence, cluster.quorate(&source)?)?;
+        fs::write(&evidence, scene.cluster.quorate(&source)?)?;
         let (code, text) = verify(&evidence, &["--keys", &pinned])?;
         println!("{text}");
         assert_eq!(code, 0, "{text}");

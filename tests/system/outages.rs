@@ -7,6 +7,7 @@ use quorate_tests::{
     receiver::{Behaviour, Hit, Receiver},
     requirement::{Requirement, available},
     servers,
+    watched::Watched,
 };
 use rustix::process::Signal;
 
@@ -21,18 +22,11 @@ fn a_killed_server_is_paged_within_20_s_and_resolved() -> Result<()> {
     if !available("a_killed_server", &[Requirement::NodeWs]) {
         return Ok(());
     }
-    let receiver = Receiver::start(Behaviour::Take)?;
-    let folder = tempfile::tempdir()?;
-    let port = servers::free_port()?;
-    let mut server = servers::node_ws(folder.path(), port)?;
-    let tables =
-        webhook("hook", &receiver.url()) + &monitor("chat", &format!("ws://127.0.0.1:{port}/"), "10s", "5s");
-    let cluster = Cluster::start(&Plan { tables, ..Plan::default() })?;
-    cluster.wait_until_up("chat", 60.0);
+    let mut scene = Watched::start("10s", "5s")?;
 
     let fault = Stopwatch::start();
-    server.kill()?;
-    let opened = receiver.incident("incident.opened", "chat", 30.0);
+    scene.server.kill()?;
+    let opened = scene.receiver.incident("incident.opened", "chat", 30.0);
     assert!(measured("npm ws, SIGKILL, T=10 s", &fault, &opened) < 20.0);
     assert_eq!(opened.incident("/verdict"), "down");
     assert_eq!(opened.incident("/cause/kind"), "connection_refused");
@@ -44,15 +38,15 @@ fn a_killed_server_is_paged_within_20_s_and_resolved() -> Result<()> {
     for step in ["first_failure_at", "suspected_at", "quorum_at", "decided_at", "sent_at"] {
         assert!(opened.incident(&format!("/timeline/{step}")).is_string(), "{step}: {:#}", opened.body);
     }
-    clock::wait_for("the page to say so", 5.0, || (cluster.status("chat")? == "down").then_some(()));
+    clock::wait_for("the page to say so", 5.0, || (scene.cluster.status("chat")? == "down").then_some(()));
 
     let mended = Stopwatch::start();
-    let _server = servers::node_ws(folder.path(), port)?;
-    let resolved = receiver.incident("incident.resolved", "chat", 60.0);
+    scene.mend()?;
+    let resolved = scene.receiver.incident("incident.resolved", "chat", 60.0);
     measured("npm ws, started again, T=10 s (resolved)", &mended, &resolved);
     assert_eq!(resolved.incident("/id"), opened.incident("/id"));
     assert!(resolved.incident("/resolved_at").is_string());
-    assert_eq!(receiver.hits().len(), 2, "one page and one all-clear: {:#?}", receiver.hits());
+    assert_eq!(scene.receiver.hits().len(), 2, "one page and one all-clear: {:#?}", scene.receiver.hits());
     Ok(())
 }
 

@@ -58,6 +58,17 @@ impl Parameters {
         Ok(Cursor { before: self.take("before")?, limit })
     }
 
+    /// The cursor of a query string in which nothing else may stand.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] as of [`Parameters::take_cursor`] and [`Parameters::finish`].
+    pub(super) fn cursor_alone(query: Option<&str>) -> Result<Cursor, Error> {
+        let mut parameters = Self::read(query);
+        let cursor = parameters.take_cursor()?;
+        parameters.finish()?;
+        Ok(cursor)
+    }
+
     /// Refuses what was not taken.
     ///
     /// # Errors

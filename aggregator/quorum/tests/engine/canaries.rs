@@ -455,3 +455,49 @@ fn an_outage_from_before_the_restart_is_no_restart() {
         ",
     );
 }
+
+/// A region whose canary was closed again after it was open is not back.
+#[test]
+fn back_is_who_is_open_still() {
+    check(
+        "
+         watch 5 every 300
+         0 ok all
+         40 close r1 r2 r3 r4
+         41 open r1
+         42 close r1
+         43 open r2 r3 r4
+         43.3 ok all
+         45 open r1
+         90 end
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         40 ask r1 r2 r3 r4 r5
+         restarted r1 r2 r3 r4: began 40, took 5s
+        ",
+    );
+}
+
+/// What an agent announced that is revoked since is no announcement: three are too few.
+#[test]
+fn announcements_of_revoked_agents_are_void() {
+    check(
+        "
+         watch 5 every 300
+         0 heard r1/b
+         0 ok all
+         40 close r1 r2 r3
+         41 forget r1
+         42 close r4
+         42.3 fail r1/b r2 r3 r4 r5
+         53.4 fail r1/b r2 r3 r4 r5
+        ",
+        "
+         0 new -> up: 3 of 5 pass
+         40 ask r1 r2 r3 r4 r5
+         53.3 ask r1 r2 r3 r4 r5
+         53.4 up -> down: 5 of 5 fail for 11.1s (4 for 11s needed); first 42.3; suspected 40; quorum 42.3
+        ",
+    );
+}

@@ -2,29 +2,43 @@
 
 use crate::script::check;
 
-/// Four of five regions stand with one provider, and the fifth passes: it is the provider that is broken.
-#[test]
-fn one_provider_alone_is_partial() {
-    check(
-        "
-         watch 5 every 30
-         0 label r1 r2 r3 r4 provider=a
-         0 label r5 provider=b
+/// Four stand with one provider, and the fifth with another.
+const FOUR_AND_ONE: &str = "
+    0 label r1 r2 r3 r4 provider=a
+    0 label r5 provider=b";
+
+/// The fifth passes all the while.
+const FIFTH_PASSES: &str = "31.2 ok r5
+    42.2 ok r5";
+
+/// Five regions pass, and four of them begin to fail: how they are watched and where they stand, what else happens, and what
+/// is told from then on.
+#[track_caller]
+fn check_four(labels: &str, more: &str, told: &str) {
+    let happens = format!(
+        "watch 5 every 30 {labels}
          0 ok all
          31 fail r1
          31.2 fail r1 r2 r3 r4
-         31.2 ok r5
          42.2 fail r1 r2 r3 r4
-         42.2 ok r5
-         60..300/30 fail r1 r2 r3 r4
-         60..300/30 ok r5
-        ",
-        "
-         0 new -> up: 3 of 5 pass
+         {more}"
+    );
+    let told = format!(
+        "0 new -> up: 3 of 5 pass
          31 ask r1 r2 r3 r4 r5
-         42 ask r1 r2 r3 r4 r5
-         42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31
-        ",
+         {told}"
+    );
+    check(&happens, &told);
+}
+
+/// Four of five regions stand with one provider, and the fifth passes: it is the provider that is broken.
+#[test]
+fn one_provider_alone_is_partial() {
+    check_four(
+        FOUR_AND_ONE,
+        &format!("{FIFTH_PASSES}\n60..300/30 fail r1 r2 r3 r4\n60..300/30 ok r5"),
+        "42 ask r1 r2 r3 r4 r5
+         42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31",
     );
 }
 
@@ -48,27 +62,19 @@ fn a_majority_of_one_provider_is_partial() {
     );
 }
 
-/// Two providers that fail are enough, and unlabelled agents are of domains of their own.
+/// Two providers that fail are enough, and unlabelled agents are of domains of their own. With `min_domains = 1` nobody asks.
 #[test]
-fn two_domains_make_down() {
-    for labels in ["0 label r4 provider=b", "0 label r5 provider=a", "0 label r4 network=a"] {
-        check(
-            &format!(
-                "
-                 watch 5 every 30
-                 0 label r1 r2 r3 provider=a
-                 {labels}
-                 0 ok all
-                 31 fail r1
-                 31.2 fail r1 r2 r3 r4
-                 42.2 fail r1 r2 r3 r4
-                "
-            ),
-            "
-             0 new -> up: 3 of 5 pass
-             31 ask r1 r2 r3 r4 r5
-             42.2 up -> down: 4 of 5 fail for 11.2s (4 for 11s needed); first 31; suspected 31; quorum 31.2
-            ",
+fn two_domains_make_down_and_one_where_one_is_enough() {
+    for labels in [
+        "\n0 label r1 r2 r3 provider=a\n0 label r4 provider=b",
+        "\n0 label r1 r2 r3 provider=a\n0 label r5 provider=a",
+        "\n0 label r1 r2 r3 provider=a\n0 label r4 network=a",
+        &format!("domains 1 {FOUR_AND_ONE}"),
+    ] {
+        check_four(
+            labels,
+            "",
+            "42.2 up -> down: 4 of 5 fail for 11.2s (4 for 11s needed); first 31; suspected 31; quorum 31.2",
         );
     }
 }
@@ -90,27 +96,6 @@ fn one_domain_that_is_all_decides() {
          31 ask r1 r2 r3 r4 r5
          42 ask r1 r2 r3 r4 r5
          42.2 up -> down: 5 of 5 fail for 11.2s (4 for 11s needed); first 31; suspected 31; quorum 31.2
-        ",
-    );
-}
-
-/// With `min_domains = 1` nobody asks.
-#[test]
-fn domains_can_be_turned_off() {
-    check(
-        "
-         watch 5 every 30 domains 1
-         0 label r1 r2 r3 r4 provider=a
-         0 label r5 provider=b
-         0 ok all
-         31 fail r1
-         31.2 fail r1 r2 r3 r4
-         42.2 fail r1 r2 r3 r4
-        ",
-        "
-         0 new -> up: 3 of 5 pass
-         31 ask r1 r2 r3 r4 r5
-         42.2 up -> down: 4 of 5 fail for 11.2s (4 for 11s needed); first 31; suspected 31; quorum 31.2
         ",
     );
 }
@@ -148,51 +133,12 @@ fn as_many_as_are_there() {
 /// The other domain's agent restarts: its last word stands for as long as a vote lives, and then the rest decide.
 #[test]
 fn a_domain_that_falls_silent_is_there_for_a_while() {
-    check(
-        "
-         watch 5 every 30
-         0 label r1 r2 r3 r4 provider=a
-         0 label r5 provider=b
-         0 ok all
-         31 fail r1
-         31.2 fail r1 r2 r3 r4
-         31.2 ok r5
-         42.2 fail r1 r2 r3 r4
-         42.2 ok r5
-         43 silent r5
-         60..180/30 fail r1 r2 r3 r4
-        ",
-        "
-         0 new -> up: 3 of 5 pass
-         31 ask r1 r2 r3 r4 r5
-         42 ask r1 r2 r3 r4 r5
-         42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31
-         102.2 partial -> down: 4 of 4 fail for 58.8s (4 for 20s needed); first 31.2; suspected 31; quorum 102.2
-        ",
-    );
-    check(
-        "
-         watch 5 every 30
-         0 label r1 r2 r3 r4 provider=a
-         0 label r5 provider=b
-         0 ok all
-         31 fail r1
-         31.2 fail r1 r2 r3 r4
-         31.2 ok r5
-         42.2 fail r1 r2 r3 r4
-         42.2 ok r5
-         43 silent r5
-         60..300/30 fail r1 r2 r3 r4
-         80 heard r5
-         81..300/30 ok r5
-        ",
-        "
-         0 new -> up: 3 of 5 pass
-         31 ask r1 r2 r3 r4 r5
-         42 ask r1 r2 r3 r4 r5
-         42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31
-        ",
-    );
+    let partial = "42 ask r1 r2 r3 r4 r5
+         42.2 up -> partial: 4 of 5 fail, of 1 domains (2 needed); first 31; suspected 31";
+    let silent = format!("{FIFTH_PASSES}\n43 silent r5\n60..300/30 fail r1 r2 r3 r4");
+    let down = "102.2 partial -> down: 4 of 4 fail for 58.8s (4 for 20s needed); first 31.2; suspected 31; quorum 102.2";
+    check_four(FOUR_AND_ONE, &silent, &format!("{partial}\n{down}"));
+    check_four(FOUR_AND_ONE, &format!("{silent}\n80 heard r5\n81..300/30 ok r5"), partial);
 }
 
 /// What was partial with few regions grows, within one provider: it stays partial, and why is told once.

@@ -1,9 +1,11 @@
 //! What the engine tells when it is asked, and the names that others store.
 
-use quorate_proto::{Doubt, WallMicros};
-use quorate_quorum::{Abstention, Contradiction, Moment, Verdict, Vote};
+use quorate_proto::{AgentKey, BootEpoch, Doubt, Micros, Region, Sequence, WallMicros};
+use quorate_quorum::{
+    Abstention, Contradiction, Finding, Moment, Observation, Policy, Source, Spread, Verdict, Vote, run_of,
+};
 
-use crate::script::run;
+use crate::script::{monitor, run};
 
 /// Who was heard from, and when; not who was only enrolled, or is forgotten.
 #[test]
@@ -72,4 +74,114 @@ fn names_are_stable() {
 fn a_moment_as_a_wall_clock_shows_it() {
     assert_eq!(Moment(1_795_371_120_000_000).to_wall(), WallMicros(1_795_371_120_000_000));
     assert_eq!(Moment(u64::MAX).to_wall(), WallMicros(i64::MAX));
+}
+
+fn r1() -> Region {
+    "r1".parse().unwrap()
+}
+
+/// Why a region has no say is told as it is.
+#[test]
+fn why_a_region_abstains() {
+    let abstains = Vote::Abstain;
+    for (what, wanted) in [
+        ("0 ok r1", Vote::Ok),
+        ("0 fail r1", Vote::Fail),
+        ("7 silent r1", abstains(Abstention::Silent)),
+        ("0 old r1", abstains(Abstention::Outdated)),
+        ("0 sick r1", abstains(Abstention::Sick(Doubt::EventLoopLate))),
+        ("0 end", abstains(Abstention::NoResult)),
+        ("0 fault r1", abstains(Abstention::AgentsOwnFault)),
+        ("0 ok r1\n0 heard r1/b\n1 fail r1/b", abstains(Abstention::Tied)),
+        // Of several agents the one that is nearest to a vote.
+        ("0 old r1\n0 sick r1/b", abstains(Abstention::Sick(Doubt::EventLoopLate))),
+        ("0 fault r1\n0 heard r1/b\n1 fail r1/b", Vote::Fail),
+    ] {
+        let (_, _, engine) = run(&format!(
+            "
+             watch 3 every 30
+             0 ok r2 r3
+             {what}
+             25 end
+            "
+        ));
+        let state = engine.monitor(&monitor(), Moment(25_000_000)).unwrap();
+        assert_eq!(state.regions[&r1()].vote, wanted, "{what}");
+    }
+    let (_, _, engine) = run("
+        watch 3 every 30
+        0 ok all
+        30..60/30 ok r2 r3
+        60 end
+    ");
+    let state = engine.monitor(&monitor(), Moment(60_000_000)).unwrap();
+    assert_eq!(state.regions[&r1()].vote, abstains(Abstention::Stale));
+}
+
+/// The check that is shown for a region is the latest of those that say what it votes.
+#[test]
+fn the_check_behind_a_vote() {
+    let shown = |what: &str| {
+        let (_, _, engine) = run(&format!("watch 1 every 30\n0 heard r1/b\n0 heard r1/c\n{what}"));
+        let state = engine.monitor(&monitor(), Moment(12_000_000)).unwrap();
+        let region = &state.regions[&r1()];
+        (region.vote, region.ended.unwrap().0 / 1_000_000, region.source.unwrap().agent.0[3])
+    };
+    assert_eq!(shown("10 ok r1\n11 ok r1/b\n12 fail r1/c"), (Vote::Ok, 11, b'b'));
+    assert_eq!(shown("10 fail r1\n11 fail r1/b\n12 ok r1/c"), (Vote::Fail, 11, b'b'));
+    assert_eq!(shown("10 ok r1\n12 fail r1/c"), (Vote::Abstain(Abstention::Tied), 12, b'c'));
+}
+
+/// As many domains as are needed are enough.
+#[test]
+fn a_spread_that_suffices() {
+    let of = |failing: &[&str], needed| Spread {
+        label: "provider".to_owned(),
+        failing: failing.iter().map(|one| ((*one).to_owned(), [r1()].into())).collect(),
+        there: ["a", "b", "c"].map(str::to_owned).into(),
+        needed,
+    };
+    assert!(!of(&["a"], 2).suffices());
+    assert!(of(&["a", "b"], 2).suffices());
+    assert!(of(&["a", "b", "c"], 2).suffices());
+}
+
+/// The run that one agent's checks end with, from the checks alone: what a reader of evidence works out again.
+#[test]
+fn a_run_of_checks() {
+    let policy = Policy::new([r1()].into(), Micros::from_secs(30), Micros::from_secs(10));
+    let observation = |second: u64, finding| {
+        let at = Moment(second * 1_000_000);
+        let (agent, epoch) = (AgentKey([1; 32]), BootEpoch(1));
+        let source = Source { agent, epoch, sequence: Sequence(second), index: 0 };
+        let started = at.before(Micros::from_secs(1));
+        (
+            Observation {
+                monitor: monitor(),
+                region: r1(),
+                started,
+                ended: at,
+                finding,
+                revision: 0,
+                source,
+            },
+            at,
+        )
+    };
+    assert_eq!(run_of(&policy, []), None);
+    let found = [(10, Finding::Passed), (20, Finding::Failed), (30, Finding::Failed), (40, Finding::Failed)];
+    let run = run_of(&policy, found.map(|(second, finding)| observation(second, finding))).unwrap();
+    assert_eq!((run.finding, run.run_checks, run.run_started), (Finding::Failed, 3, Moment(19_000_000)));
+    assert_eq!(
+        (run.ended, run.took, run.run_first.1),
+        (Moment(40_000_000), Micros::from_secs(1), Sequence(20))
+    );
+}
+
+/// A monitor that is gone is not looked at any more.
+#[test]
+fn what_is_removed_is_not_looked_at() {
+    let script = "watch 3 every 30 absent\n0 end";
+    assert!(run(script).2.next_deadline().is_some(), "its grace ends");
+    assert_eq!(run(&format!("{script}\n1 remove")).2.next_deadline(), None);
 }

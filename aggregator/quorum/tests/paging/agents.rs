@@ -180,15 +180,11 @@ fn after_a_standstill_silence_counts_from_its_end() {
     let at = |second: u64| Moment(second * 1_000_000);
     let mut runner = Runner::default();
     runner.step(at(0), "watch shop in 3");
-    for agents in ["agents r1", "agents r2", "agents r3"] {
-        runner.step(at(0), agents);
-    }
+    ["agents r1", "agents r2", "agents r3"].iter().for_each(|agents| runner.step(at(0), agents));
     // Not by the script, which would have ticked meanwhile.
     let effects = runner.paging.handle(PagingEvent::Paused, at(600));
     assert_eq!(effects, []);
-    for silent in ["silent r2", "silent r3"] {
-        runner.step(at(600), silent);
-    }
+    ["silent r2", "silent r3"].iter().for_each(|silent| runner.step(at(600), silent));
     (605..=700).step_by(5).for_each(|second| runner.step(at(second), "beat"));
     assert_eq!(runner.done, ["685 offline r2 r3, 1 heard; shop 1 of 3 left, none needed"]);
 

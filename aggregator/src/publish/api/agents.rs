@@ -90,9 +90,7 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let mut parameters = Parameters::read(query.as_deref());
-    let cursor = parameters.take_cursor()?;
-    parameters.finish()?;
+    let cursor = Parameters::cursor_alone(query.as_deref())?;
     let snapshot = shared.snapshot();
     let paged = page(&snapshot.agents, &cursor, |agent| agent.name.as_str(), AgentJson::of)?;
     Ok(Json(paged).into_response())

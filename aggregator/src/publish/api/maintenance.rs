@@ -61,9 +61,7 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let mut parameters = Parameters::read(query.as_deref());
-    let cursor = parameters.take_cursor()?;
-    parameters.finish()?;
+    let cursor = Parameters::cursor_alone(query.as_deref())?;
     let snapshot = shared.snapshot();
     let latest_first = snapshot.maintenance.iter().rev();
     let rows = latest_first.map(|one| MaintenanceJson::of(one, snapshot.at)).collect::<Vec<_>>();

@@ -7,13 +7,13 @@ use axum::{
     extract::{Path, RawQuery, State},
     response::{IntoResponse, Response},
 };
-use quorate_proto::MonitorId;
+use quorate_proto::{MonitorId, Region};
 
 use super::{Error, Paged, Parameters, Shared, absent, named, page};
 use crate::{
     model::{MonitorView, Snapshot},
     publish::view::FullMonitor,
-    store::{CanaryRow, IdleTimeoutRow, ResultRow},
+    store::{CanaryRow, Cursor, IdleTimeoutRow, ResultRow},
 };
 
 /// `GET /api/v1/monitors?limit=&before=`: every monitor as it stands, in the order of the configuration.
@@ -21,9 +21,7 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Error> {
-    let mut parameters = Parameters::read(query.as_deref());
-    let cursor = parameters.take_cursor()?;
-    parameters.finish()?;
+    let cursor = Parameters::cursor_alone(query.as_deref())?;
     let snapshot = shared.snapshot();
     let paged =
         page(&snapshot.monitors, &cursor, |monitor| monitor.id.as_str(), |monitor| FullMonitor::of(monitor))?;
@@ -49,11 +47,9 @@ pub(super) async fn results(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Paged<ResultRow>>, Error> {
     let mut parameters = Parameters::read(query.as_deref());
-    let cursor = parameters.take_cursor()?;
-    let region = parameters.take_as("region", "the name of a region")?;
+    let (cursor, region) = rows_of(&mut parameters)?;
     parameters.finish()?;
-    let id = named(&path, "monitor")?;
-    find(&shared.snapshot(), &id)?;
+    let id = known(&shared, &path)?;
     Ok(Json(shared.sources.reader.results(&id, region.as_ref(), &cursor).await?))
 }
 
@@ -65,12 +61,10 @@ pub(super) async fn canaries(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Paged<CanaryRow>>, Error> {
     let mut parameters = Parameters::read(query.as_deref());
-    let cursor = parameters.take_cursor()?;
-    let region = parameters.take_as("region", "the name of a region")?;
+    let (cursor, region) = rows_of(&mut parameters)?;
     let alive = parameters.take_as("alive", "true or false")?.unwrap_or(false);
     parameters.finish()?;
-    let id = named(&path, "monitor")?;
-    find(&shared.snapshot(), &id)?;
+    let id = known(&shared, &path)?;
     Ok(Json(shared.sources.reader.canaries(&id, region.as_ref(), alive, &cursor).await?))
 }
 
@@ -82,12 +76,22 @@ pub(super) async fn idle_timeouts(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Paged<IdleTimeoutRow>>, Error> {
     let mut parameters = Parameters::read(query.as_deref());
-    let cursor = parameters.take_cursor()?;
-    let region = parameters.take_as("region", "the name of a region")?;
+    let (cursor, region) = rows_of(&mut parameters)?;
     parameters.finish()?;
-    let id = named(&path, "monitor")?;
-    find(&shared.snapshot(), &id)?;
+    let id = known(&shared, &path)?;
     Ok(Json(shared.sources.reader.idle_timeouts(&id, region.as_ref(), &cursor).await?))
+}
+
+/// The monitor that a path names, where there is one.
+fn known(shared: &Shared, path: &Path<String>) -> Result<MonitorId, Error> {
+    let id = named(path, "monitor")?;
+    find(&shared.snapshot(), &id)?;
+    Ok(id)
+}
+
+/// Which rows of a monitor are asked for: a page of them, of one region or of all.
+fn rows_of(parameters: &mut Parameters) -> Result<(Cursor, Option<Region>), Error> {
+    Ok((parameters.take_cursor()?, parameters.take_as("region", "the name of a region")?))
 }
 
 pub(super) fn find<'a>(snapshot: &'a Snapshot, id: &MonitorId) -> Result<&'a MonitorView, Error> {
