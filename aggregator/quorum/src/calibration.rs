@@ -212,7 +212,8 @@ impl Calibration {
                 && self.pages(policy, Some((*standing).clone())) <= PAGES_MAX
         };
         let Some(standing) = self.chosen.as_ref().filter(fits_still) else {
-            return Some(self.choose(policy, self.hopeless(policy, HOPELESS), PAGES_MAX));
+            let noisy = self.noisy_anew(policy);
+            return Some(self.choose(policy, noisy, PAGES_MAX));
         };
         let easier = self.choose(policy, self.hopeless(policy, HOPELESS / 2.0), EASY);
         let ease = |one: &Calibrated| (one.noisy.len(), one.majority_span, one.together, one.span);
@@ -250,6 +251,29 @@ impl Calibration {
             .collect();
         bad.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         bad.into_iter().take(policy.noisy_max()).map(|(_, region)| region.clone()).collect()
+    }
+
+    /// Which paths are noisy whatever the others come to, where another choice is to be made.
+    fn noisy_anew(&self, policy: &Policy) -> BTreeSet<Region> {
+        let (mut noisy, hopeless) = (self.still_noisy(policy), self.hopeless(policy, HOPELESS));
+        let max = policy.noisy_max();
+        if noisy.union(&hopeless).count() > max {
+            noisy.retain(|region| self.share(region) >= HOPELESS / 2.0);
+        }
+        let others: Vec<_> = hopeless.difference(&noisy).cloned().collect();
+        noisy.into_iter().chain(others).take(max).collect()
+    }
+
+    /// Those that abstain and are still worse than most, if only half as much as made them: where the limit cannot be met,
+    /// two bad paths would otherwise abstain by turns.
+    fn still_noisy(&self, policy: &Policy) -> BTreeSet<Region> {
+        let mut shares: Vec<_> = policy.regions.iter().map(|region| self.share(region)).collect();
+        shares.sort_by(f64::total_cmp);
+        let most = shares.get(shares.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+        let noisy = self.chosen.iter().flat_map(|standing| &standing.noisy);
+        let still = noisy.filter(|region| policy.regions.contains(*region));
+        let is_bad = |share: f64| share >= most * NOISY_FACTOR / 2.0 || share >= HOPELESS / 2.0;
+        still.filter(|region| is_bad(self.share(region))).cloned().collect()
     }
 
     /// The worst of the paths that are known to be bad, and worse than most.

@@ -112,6 +112,29 @@ fn a_path_that_fails_alone_abstains_until_it_is_better() {
     assert_eq!(change.turned_noisy, []);
 }
 
+/// Where both of two bad paths would have to abstain and one may, they do not take turns.
+#[test]
+fn who_is_noisy_does_not_change_with_every_hour() {
+    for (regions, bad, swing) in [(3, 0.4, 0.01), (3, 0.03, 0.001), (5, 0.1, 0.01)] {
+        let policy = policy(regions);
+        let mut calibration = Calibration::new(&policy);
+        let mut seen = Vec::new();
+        for hour in 0..24_usize {
+            let share = |index| match index {
+                0 | 1 | 2 if index <= regions / 2 && index == hour % (regions / 2 + 1) => bad + swing,
+                0 | 1 | 2 if index <= regions / 2 => bad,
+                _ => 0.001,
+            };
+            let paths = (0..regions).map(|index| (region(index), watched(share(index), 600.0)));
+            calibration.restore(calibration.chosen.clone(), paths);
+            calibration.review(&policy, Moment(0));
+            seen.push(calibration.chosen().unwrap().noisy.clone());
+        }
+        seen.dedup();
+        assert!(seen.len() <= 2, "{regions} regions, bad {bad}: {seen:?}");
+    }
+}
+
 /// However good the others are.
 #[test]
 fn a_path_that_fails_for_a_quarter_of_its_time_says_nothing() {
