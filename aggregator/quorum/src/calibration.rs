@@ -12,7 +12,8 @@
 //!    longer span would hardly help, since the others may join at its end; together it rules out the more the more
 //!    regions are wanted. In an outage all fail together, so it delays a page by no more than its length. Only where
 //!    rounds of confirmation are denied it costs up to an interval more, which is why it is not the usual way.
-//!    It never exceeds what lets the page come within a minute of the fault.
+//!    It never exceeds what lets the page come within a minute of the fault, where connections are refused; where nothing
+//!    answers, the others begin to fail a timeout later.
 //! 3. More than half of the regions, which rule 4 asks, may be few and bad for long. It is for faults that are real and not
 //!    total, and has more time: its span is doubled or doubled twice where it alone would expect half of the limit.
 //! 4. Where that does not suffice either: without the path whose absence helps most, if it helps by half or more and is known
@@ -356,9 +357,8 @@ impl Bounds {
     /// Where so many vote.
     fn of(policy: &Policy, voters: u16) -> Self {
         let usual = seconds(policy.usual_span(voters));
-        // Where nothing answers, the others begin to fail when the first check has waited in vain.
-        let until_together = policy.until_seen(voters) + policy.timeout;
-        let longest = PAGED_WITHIN.saturating_sub(until_together).saturating_sub(ON_THE_WAY);
+        let until_seen = policy.interval / u64::from(voters.max(1));
+        let longest = PAGED_WITHIN.saturating_sub(until_seen).saturating_sub(ON_THE_WAY);
         Self {
             least: seconds(policy.least_span()),
             usual,
