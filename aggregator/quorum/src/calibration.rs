@@ -265,16 +265,26 @@ impl Calibration {
         noisy.into_iter().chain(others).take(max).collect()
     }
 
-    /// Those that abstain and are still worse than most, if only half as much as made them: where the limit cannot be met,
-    /// two bad paths would otherwise abstain by turns.
+    /// Those that abstain, are still worse than most, if only half as much as made them, and whose votes would not help:
+    /// where the limit cannot be met, two bad paths would otherwise abstain by turns.
     fn still_noisy(&self, policy: &Policy) -> BTreeSet<Region> {
         let mut shares: Vec<_> = policy.regions.iter().map(|region| self.share(region)).collect();
         shares.sort_by(f64::total_cmp);
         let most = shares.get(shares.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
-        let noisy = self.chosen.iter().flat_map(|standing| &standing.noisy);
-        let still = noisy.filter(|region| policy.regions.contains(*region));
-        let is_bad = |share: f64| share >= most * NOISY_FACTOR / 2.0 || share >= HOPELESS / 2.0;
-        still.filter(|region| is_bad(self.share(region))).cloned().collect()
+        let is_hopeless = |region: &Region| self.share(region) >= HOPELESS / 2.0;
+        let is_bad = |region: &Region| self.share(region) >= most * NOISY_FACTOR / 2.0 || is_hopeless(region);
+        let standing = self.chosen.iter().flat_map(|standing| &standing.noisy);
+        let still = standing.filter(|region| policy.regions.contains(*region) && is_bad(region));
+        let mut still: BTreeSet<_> = still.cloned().collect();
+        for region in still.clone().into_iter().filter(|region| !is_hopeless(region)) {
+            let mut fewer = still.clone();
+            fewer.remove(&region);
+            let pages = |noisy: &BTreeSet<Region>| self.with_noisy(policy, noisy.clone(), PAGES_MAX).1;
+            if pages(&fewer) < pages(&still) {
+                still = fewer;
+            }
+        }
+        still
     }
 
     /// The worst of the paths that are known to be bad, and worse than most.

@@ -135,6 +135,27 @@ fn who_is_noisy_does_not_change_with_every_hour() {
     }
 }
 
+/// Of three, two that are left expect more than may be: the third is wanted back as soon as that is fewer.
+#[test]
+fn who_is_good_again_votes_again_where_the_limit_cannot_be_met() {
+    let policy = policy(3);
+    let mut calibration = Calibration::new(&policy);
+    let good = watched(0.000_1, 20.0);
+    let mut noisy = |share| {
+        calibration.restore(
+            calibration.chosen.clone(),
+            [(region(0), watched(share, 600.0)), (region(1), good), (region(2), good)],
+        );
+        calibration.review(&policy, Moment(0));
+        let chosen = calibration.chosen().cloned();
+        (chosen.clone().unwrap().noisy.len(), calibration.pages(&policy, chosen))
+    };
+    let (count, expected) = noisy(0.4);
+    assert!(count == 1 && expected > PAGES_MAX, "{expected}");
+    let (count, fewer) = noisy(0.001);
+    assert!(count == 0 && fewer < expected, "{fewer}");
+}
+
 /// However good the others are.
 #[test]
 fn a_path_that_fails_for_a_quarter_of_its_time_says_nothing() {
