@@ -12,7 +12,8 @@
 //!    longer span would hardly help, since the others may join at its end; together it rules out the more the more
 //!    regions are wanted. In an outage all fail together, so it delays a page by no more than its length. Only where
 //!    rounds of confirmation are denied it costs up to an interval more, which is why it is not the usual way.
-//!    It never exceeds what lets the page come within a minute of the fault.
+//!    It never exceeds what lets the page come within a minute of the fault, where connections are refused; where nothing
+//!    answers, the others begin to fail a timeout later.
 //! 3. More than half of the regions, which rule 4 asks, may be few and bad for long. It is for faults that are real and not
 //!    total, and has more time: its span is doubled or doubled twice where it alone would expect half of the limit.
 //! 4. Where that does not suffice either: without the path whose absence helps most, if it helps by half or more and is known
@@ -212,7 +213,8 @@ impl Calibration {
                 && self.pages(policy, Some((*standing).clone())) <= PAGES_MAX
         };
         let Some(standing) = self.chosen.as_ref().filter(fits_still) else {
-            return Some(self.choose(policy, self.hopeless(policy, HOPELESS), PAGES_MAX));
+            let noisy = self.noisy_anew(policy);
+            return Some(self.choose(policy, noisy, PAGES_MAX));
         };
         let easier = self.choose(policy, self.hopeless(policy, HOPELESS / 2.0), EASY);
         let ease = |one: &Calibrated| (one.noisy.len(), one.majority_span, one.together, one.span);
@@ -250,6 +252,39 @@ impl Calibration {
             .collect();
         bad.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         bad.into_iter().take(policy.noisy_max()).map(|(_, region)| region.clone()).collect()
+    }
+
+    /// Which paths are noisy whatever the others come to, where another choice is to be made.
+    fn noisy_anew(&self, policy: &Policy) -> BTreeSet<Region> {
+        let (mut noisy, hopeless) = (self.still_noisy(policy), self.hopeless(policy, HOPELESS));
+        let max = policy.noisy_max();
+        if noisy.union(&hopeless).count() > max {
+            noisy.retain(|region| self.share(region) >= HOPELESS / 2.0);
+        }
+        let others: Vec<_> = hopeless.difference(&noisy).cloned().collect();
+        noisy.into_iter().chain(others).take(max).collect()
+    }
+
+    /// Those that abstain, are still worse than most, if only half as much as made them, and whose votes would not help:
+    /// where the limit cannot be met, two bad paths would otherwise abstain by turns.
+    fn still_noisy(&self, policy: &Policy) -> BTreeSet<Region> {
+        let mut shares: Vec<_> = policy.regions.iter().map(|region| self.share(region)).collect();
+        shares.sort_by(f64::total_cmp);
+        let most = shares.get(shares.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+        let is_hopeless = |region: &Region| self.share(region) >= HOPELESS / 2.0;
+        let is_bad = |region: &Region| self.share(region) >= most * NOISY_FACTOR / 2.0 || is_hopeless(region);
+        let standing = self.chosen.iter().flat_map(|standing| &standing.noisy);
+        let still = standing.filter(|region| policy.regions.contains(*region) && is_bad(region));
+        let mut still: BTreeSet<_> = still.cloned().collect();
+        for region in still.clone().into_iter().filter(|region| !is_hopeless(region)) {
+            let mut fewer = still.clone();
+            fewer.remove(&region);
+            let pages = |noisy: &BTreeSet<Region>| self.with_noisy(policy, noisy.clone(), PAGES_MAX).1;
+            if pages(&fewer) < pages(&still) {
+                still = fewer;
+            }
+        }
+        still
     }
 
     /// The worst of the paths that are known to be bad, and worse than most.
@@ -332,9 +367,8 @@ impl Bounds {
     /// Where so many vote.
     fn of(policy: &Policy, voters: u16) -> Self {
         let usual = seconds(policy.usual_span(voters));
-        // Where nothing answers, the others begin to fail when the first check has waited in vain.
-        let until_together = policy.until_seen(voters) + policy.timeout;
-        let longest = PAGED_WITHIN.saturating_sub(until_together).saturating_sub(ON_THE_WAY);
+        let until_seen = policy.interval / u64::from(voters.max(1));
+        let longest = PAGED_WITHIN.saturating_sub(until_seen).saturating_sub(ON_THE_WAY);
         Self {
             least: seconds(policy.least_span()),
             usual,

@@ -203,9 +203,9 @@ fn page_times(policy: &Policy, voters: u16) -> (PageTime, PageTime) {
         true => (policy.span_needed(voters) + ROUND_TRIP, policy.span_needed(voters) + timeout + ROUND_TRIP),
         false => (policy.span_needed(voters), policy.span_needed(voters)),
     };
-    let until_seen = policy.until_seen(voters);
+    let until_seen = policy.interval / u64::from(voters.max(1));
     let of = |confirmed: Micros| PageTime {
-        mean: policy.interval / u64::from(voters.max(1)) / 2 + confirmed + ROUND_TRIP,
+        mean: until_seen / 2 + confirmed + ROUND_TRIP,
         worst: until_seen + confirmed + ROUND_TRIP * 2,
     };
     // Three attempts of a single region: its scheduled check and the first round's two.

@@ -168,11 +168,12 @@
 //! # Calibration
 //! The spans above hold for paths of which nothing is known. A false page takes paths that fail by themselves at the same
 //! time, and how often that happens can be reckoned from how often each fails alone, and for how long. [`Calibration`]
-//! measures both, and puts into a policy what fits ([`Policy::calibrated`]): the smallest span with fewer than half a false
-//! page expected in 1,000 years, from 11 s up to what lets a page come within a minute. Where paths are bad it is a span
-//! over which the quorum fails *together*, and the majority's is doubled; a path that is far worse than most abstains
-//! ([`Abstention::Noisy`]): it is not in `m`, not asked, of no domain, and its failures are not partial. A majority of the
-//! configured regions keeps its say whatever is measured. With fewer voters than were reckoned with, the usual spans are
+//! measures both, and puts into a policy what fits (the field [`calibrated`](field@Policy::calibrated)): the smallest span
+//! with fewer than half a false page expected in 1,000 years, from 11 s up to what lets a page come within a minute. Where
+//! paths are bad it is a span over which
+//! the quorum fails *together*, and the majority's is doubled; a path that is far worse than most abstains
+//! ([`Abstention::Noisy`]): it is not in `m`, not asked, of no domain, and its failures make nothing partial; but what was
+//! partial by them before stays so while they go on. A majority of the configured regions keeps its say whatever is measured. With fewer voters than were reckoned with, the usual spans are
 //! the least. What the operator set (`confirm_for`, [`Sensitivity::Fast`]) stands.
 //!
 //! # Paging

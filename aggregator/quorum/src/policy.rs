@@ -283,13 +283,6 @@ impl Policy {
         regions - (regions / 2 + 1).max(2).min(regions)
     }
 
-    /// How long an outage may go unseen where so many of the regions vote: the phases of all are staggered, and those that
-    /// do not vote may follow each other.
-    pub(crate) fn until_seen(&self, voters: u16) -> Micros {
-        let regions = self.regions.len().max(1) as u64;
-        self.interval * (regions.saturating_sub(u64::from(voters)) + 1) / regions
-    }
-
     /// How long more than half must fail without a break (rule 4).
     pub fn majority_span_needed(&self, eligible: u16) -> Micros {
         let usual = self.usual_majority_span(eligible);

@@ -4,9 +4,9 @@ use quorate_proto::Micros;
 
 use super::{
     evidence::{Opinion, Stretch, Tally, kth_earliest, voting},
-    monitor::Monitor,
+    monitor::{Ballot, Lane, Monitor},
 };
-use crate::{Moment, Rule, Verdict, Vote, policy};
+use crate::{Finding, Moment, Rule, Verdict, Vote, policy};
 
 /// Checks that a region has to pass without a break.
 const PASSES: u16 = 2;
@@ -30,7 +30,9 @@ impl Monitor {
     ///
     /// A failure is established when at least two checks failed over the evidence span, and at once while the verdict is
     /// down. It is over when the region passed twice over the recovery span, when its agents are gone, or when it has
-    /// not failed for as long as a vote lives, which covers regions that fell silent.
+    /// not failed for as long as a vote lives, which covers regions that fell silent. A region that lost its vote because
+    /// its path is noisy keeps what it established for as long as it goes on failing: what is partial does not become
+    /// well by that.
     pub(super) fn settle(&mut self, tally: &Tally, opinions: &[Opinion], at: Moment) {
         let is_down = self.verdict == Some(Verdict::Down);
         let may_settle = is_down || !self.is_partial_held_back(tally, at);
@@ -44,12 +46,13 @@ impl Monitor {
                 if is_settled || (may_settle && stretch.is_confirmed(span_needed)) {
                     lane.settled = Some(stretch.end);
                 }
-            } else if lane.settled.is_some_and(|failed| {
-                (lane.ballots.is_empty() && !is_down)
+            } else if let Some(failed) = lane.settled {
+                let still = lane.fails_until(stale_after, at).filter(|_| self.policy.is_noisy(&lane.region));
+                let failed = still.map_or(failed, |still| still.max(failed));
+                let is_over = (lane.ballots.is_empty() && !is_down)
                     || failed.after(stale_after) <= at
-                    || (opinion.vote == Vote::Ok && stretch.is_confirmed(recovery_span_needed))
-            }) {
-                lane.settled = None;
+                    || (opinion.vote == Vote::Ok && stretch.is_confirmed(recovery_span_needed));
+                lane.settled = (!is_over).then_some(failed);
             }
         }
     }
@@ -76,6 +79,19 @@ impl Monitor {
         let halfway = voting(opinions, Vote::Ok).filter(|stretch| !stretch.is_confirmed(span_needed));
         let start = kth_earliest(halfway.map(|stretch| stretch.start), lacking)?;
         self.recovered(tally, opinions).is_none().then(|| start.after(span_needed))
+    }
+}
+
+impl Lane {
+    /// Until when the region fails by most of its agents' checks, whether or not they may vote.
+    fn fails_until(&self, stale_after: Micros, at: Moment) -> Option<Moment> {
+        let fresh = |finding| {
+            let is_such =
+                move |ballot: &&Ballot| ballot.finding == finding && at < ballot.ended.after(stale_after);
+            self.ballots.iter().filter(is_such)
+        };
+        let fails = fresh(Finding::Failed).count() > fresh(Finding::Passed).count();
+        fresh(Finding::Failed).map(|ballot| ballot.ended).max().filter(|_| fails)
     }
 }
 

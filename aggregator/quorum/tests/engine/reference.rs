@@ -310,6 +310,9 @@ impl Reference {
                     }
                 }
                 (vote, Some(failed)) => {
+                    let still = self.fails_until(region, at).filter(|_| self.is_noisy(region));
+                    let failed = still.map_or(failed, |still| still.max(failed));
+                    self.settled.insert(region, failed);
                     let is_unheard = self.agents_of(region).all(|agent| self.of(agent).next().is_none());
                     let is_gone = is_unheard && !is_down;
                     let is_over = vote == Some(true) && confirmed(self.recovery());
@@ -320,6 +323,15 @@ impl Reference {
                 (_, None) => {}
             }
         }
+    }
+
+    /// Until when most agents of a region fail, whoever they are.
+    fn fails_until(&self, region: usize, at: Second) -> Option<Second> {
+        let latest = self.agents_of(region).filter_map(|agent| self.of(agent).last());
+        let fresh: Vec<_> = latest.filter(|check| at < check.ended + self.lifetime()).collect();
+        let failing = fresh.iter().filter(|check| check.found == Found::Fail);
+        let passing = fresh.iter().filter(|check| check.found == Found::Pass);
+        if failing.clone().count() > passing.count() { failing.map(|check| check.ended).max() } else { None }
     }
 
     fn due(&self, count: &Count, at: Second) -> Option<(Verdict, &'static str)> {
