@@ -237,13 +237,18 @@ async fn a_server_that_stopped_is_not_said_to_live() {
     world.agent.handle_event(Event::Assigned { revision: 1, assignments: vec![stopped] });
     world.work_until(|_, canaries| !canaries.is_empty()).await;
     world.confirm("held", 1);
-    // Two attempts, a second apart: after the first one the canary asks.
+    // Two attempts, a second apart: after the first one the canary asks. Where this machine is so busy that both are heard of
+    // at once, it asked only then, and two more tell.
     world.until(|results| results.len() >= 2).await;
     let lives = |result: &CheckResult| match &result.outcome {
         Outcome::Failed(failure) => failure.canary_lives,
         Outcome::Passed => panic!("{result:?}"),
     };
-    assert_eq!(world.results.iter().map(lives).collect::<Vec<_>>(), [true, false]);
+    if world.results.last().is_some_and(lives) {
+        world.confirm("held", 2);
+        world.until(|results| results.len() >= 4).await;
+    }
+    assert!(world.results.first().is_some_and(lives) && !world.results.last().is_some_and(lives));
     // And it is found out, long before its heartbeat is due.
     world.work_until(|_, canaries| canaries.len() >= 2).await;
     let CanaryEvent::Ended { failure, .. } = &world.canaries[1].event else { panic!("{:?}", world.canaries) };
