@@ -106,7 +106,9 @@ async fn a_change_that_does_not_concern_a_connection_keeps_it() {
     world.work_until(|_, canaries| canaries.len() >= 3).await;
     let mut told = names(&world.canaries[1..]);
     told.sort_unstable();
-    assert_eq!((told, *came.borrow_and_update()), (vec!["left", "opened"], 2));
+    assert_eq!(told, ["left", "opened"]);
+    // A check may be among those who came.
+    assert!((2..=3).contains(&*came.borrow_and_update()));
     assert!(
         world.agent.canaries.lives(&"held".parse().unwrap(), clock::tick()),
         "whatever order they were told in"
